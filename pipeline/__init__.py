@@ -1,0 +1,1 @@
+"""Pictures, models and the worker process that runs them. Knows nothing of the network."""

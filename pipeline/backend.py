@@ -1,0 +1,59 @@
+"""The contract of a pipeline back end. Copy `backends/identity.py` to start a new one.
+
+One object per worker, shared by all sessions; what belongs to one session lives in its state object, so pictures
+and settings of two sessions cannot mix. All methods are called from one thread, except `load`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, TypeVar
+
+from pipeline.errors import PipelineError
+from pipeline.frame import Frame
+from pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a load is: `done` of `total` `unit`s of `stage` (`total` 0: not known)."""
+
+    stage: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+
+
+Report = Callable[[Progress], None]
+State = TypeVar("State")
+
+
+class Backend(Protocol[State]):
+    """A pipeline: what it is called, which settings it ignores, and how it paints."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    ignores: ClassVar[frozenset[str]]  # names of settings without effect here
+
+    def load(self, report: Report) -> None:
+        """Make ready to paint; called once, perhaps from another thread. Raises BackendUnavailable."""
+
+    def new_state(self, settings: Settings) -> State:
+        """What one session needs. Raises ApplyFailed."""
+
+    def apply(self, state: State, settings: Settings, changed: frozenset[str]) -> None:
+        """Put `settings` into force with the next frame. Raises ApplyFailed, and then changes nothing."""
+
+    def notes(self, state: State) -> list[str]:
+        """How the settings in force were understood, in words for the user (a style mix, say)."""
+
+    def step(self, batch: Sequence[tuple[State, Frame]]) -> list[Frame | PipelineError]:
+        """One answer per entry, in order; an error is that session's alone.
+
+        The frames given may be shared memory that is written again after the call: an answer is the very frame that
+        was given, or stands in memory of its own.
+        """
+
+    def close(self) -> None:
+        """Free everything. Called once; nothing is called after it."""

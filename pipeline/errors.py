@@ -1,0 +1,41 @@
+"""What can go wrong with a picture, as an error that says whose fault it is and what to do.
+
+    PipelineError
+    +-- ApplyFailed       the settings cannot be put into force; the old ones stay
+    +-- BadFrame          this one frame cannot be processed
+    +-- BackendUnavailable  the pipeline cannot be loaded on this machine
+    +-- Busy              a load is already under way
+
+The codes are those of the client protocol; `webrtc_server.protocol.error_codes` gives them their status and text.
+"""
+
+from __future__ import annotations
+
+
+class PipelineError(Exception):
+    """A failure with a `code` for the client, a `message` (what happened) and a `fix` (what to do)."""
+
+    code = "internal"
+    retryable = True
+
+    def __init__(self, message: str, fix: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+
+class ApplyFailed(PipelineError):
+    code = "apply_failed"
+    retryable = False
+
+
+class BadFrame(PipelineError):
+    code = "bad_image"
+
+
+class BackendUnavailable(PipelineError):
+    code = "model_load_failed"
+
+
+class Busy(PipelineError):
+    code = "model_loading"
