@@ -1,0 +1,165 @@
+"""A session's face of the worker: gives it pictures and settings, hears its answers, outlives its death.
+
+While the worker is away `submit` says no; when a new one is ready it is given the session's settings again and the
+listener is told. Belongs to one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import socket
+from typing import Protocol
+
+from pipeline.frame import Frame, PixelFormat
+from pipeline.settings import Settings
+from pipeline.worker.memory import SLOTS, FrameMemory, send_memory
+from pipeline.worker.messages import (
+    MAX_LINE,
+    Applied,
+    Apply,
+    Done,
+    Dropped,
+    Open,
+    Rejected,
+    Submit,
+    decode_from_worker,
+    encode,
+)
+from pipeline.worker.supervisor import Supervisor, WorkerState
+
+CONNECT_RETRY = 0.1  # seconds; the worker died between saying ready and the connection
+
+logger = logging.getLogger(__name__)
+
+
+class Picture(Protocol):
+    """A picture that can be written into shared memory."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def format(self) -> PixelFormat: ...
+    def write_into(self, frame: Frame) -> None:
+        """Copy the pixels into `frame.data`; it has this picture's size and format."""
+
+
+class Listener(Protocol):
+    """What a session hears. Called on the event loop; must not block and must not raise."""
+
+    def painted(self, done: Done, frame: Frame) -> None:
+        """The answer to a submitted picture. `frame` is shared memory: copy it before returning."""
+
+    def dropped(self, sequence: int) -> None: ...
+    def applied(self, version: int, notes: list[str]) -> None: ...
+    def rejected(self, rejected: Rejected) -> None: ...
+    def connected(self) -> None: ...
+    def lost(self) -> None:
+        """Everything in flight is gone."""
+
+
+class WorkerClient:
+    def __init__(self, supervisor: Supervisor, listener: Listener, settings: Settings, version: int) -> None:
+        self._supervisor = supervisor
+        self._listener = listener
+        self._settings = settings
+        self._version = version
+        self._memory = FrameMemory.create()
+        self._writer: asyncio.StreamWriter | None = None
+        self._free: list[int] = []
+        self._formats: dict[int, PixelFormat] = {}  # of the pictures in flight, by slot
+        self._sequence = itertools.count()
+        self._worker_changed = asyncio.Event()
+        self._unsubscribe = supervisor.subscribe(self._on_worker)
+        self._task = asyncio.create_task(self._run(), name="worker client")
+
+    @property
+    def is_connected(self) -> bool:
+        return self._writer is not None
+
+    def submit(self, picture: Picture) -> int | None:
+        """Hand the picture over; its sequence number, or None if the worker is away or has all it can hold."""
+        if self._writer is None or not self._free:
+            return None
+        slot = self._free.pop()
+        self._formats[slot] = picture.format
+        picture.write_into(self._memory.frame(slot, picture.width, picture.height, picture.format))
+        sequence = next(self._sequence)
+        self._writer.write(encode(Submit(sequence, slot, picture.width, picture.height, picture.format)))
+        return sequence
+
+    def apply(self, version: int, settings: Settings) -> None:
+        """Answered through the listener by `applied` or `rejected`, or `lost`; a new worker gets them anyhow."""
+        self._version, self._settings = version, settings
+        if self._writer:
+            self._writer.write(encode(Apply(version, settings)))
+
+    def keep(self, version: int, settings: Settings) -> None:
+        """What a new worker is given, after a change was rejected."""
+        self._version, self._settings = version, settings
+
+    async def close(self) -> None:
+        self._unsubscribe()
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        self._memory.close()
+
+    def _on_worker(self, state: WorkerState) -> None:
+        self._worker_changed.set()
+
+    async def _run(self) -> None:
+        while True:
+            while self._supervisor.state.phase != "ready":
+                self._worker_changed.clear()
+                await self._worker_changed.wait()
+            try:
+                await self._serve()
+            except (OSError, ValueError) as error:
+                logger.warning("connection to the worker: %s", error)
+            await asyncio.sleep(CONNECT_RETRY)
+
+    async def _serve(self) -> None:
+        """One connection, from its first byte to its end."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(connection, self._supervisor.path)
+            send_memory(connection, self._memory)
+            reader, writer = await asyncio.open_unix_connection(sock=connection, limit=MAX_LINE)
+        except BaseException:
+            connection.close()
+            raise
+        try:
+            writer.write(encode(Open(self._version, self._settings)))
+            self._free = list(range(SLOTS))
+            self._writer = writer
+            self._listener.connected()
+            while line := await reader.readline():
+                self._hear(line)
+        finally:
+            self._writer = None
+            writer.close()
+            self._listener.lost()
+
+    def _hear(self, line: bytes) -> None:
+        match decode_from_worker(line):
+            case Done() as done:
+                self._listener.painted(done, self._memory.frame(done.slot, done.width, done.height, self._give_back(done.slot)))
+            case Dropped() as dropped:
+                self._give_back(dropped.slot)
+                self._listener.dropped(dropped.sequence)
+            case Applied() as applied:
+                self._listener.applied(applied.version, applied.notes)
+            case Rejected() as rejected:
+                self._listener.rejected(rejected)
+            case unexpected:
+                raise ValueError(f"{type(unexpected).__name__} inside a session")
+
+    def _give_back(self, slot: int) -> PixelFormat:
+        self._free.append(slot)
+        return self._formats.pop(slot)
