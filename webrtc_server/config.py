@@ -1,0 +1,245 @@
+"""The settings of the process: one frozen model, and where its values come from.
+
+Command line > environment (`LIVE_DIFFUSION_PORT`) > `.env` (`LIVE_DIFFUSION_PORT`, then the bare `PORT`) > default.
+Bare names count in `.env` only, for shells and platforms set `PROMPT` and `HOST` for purposes of their own.
+`.env.example` and `docs/reference/configuration.md` are generated from this model.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from pipeline.registry import AUTO, ENTRIES
+from pipeline.settings import InvalidSettings, Settings, merge
+
+PREFIX = "LIVE_DIFFUSION_"
+ENV_FILE = Path(".env")
+
+_ICE_SCHEMES = ("stun:", "stuns:", "turn:", "turns:")
+_SESSION_DEFAULTS = ("prompt", "negative_prompt", "denoising_strength", "steps", "guidance", "width", "height")
+
+
+class IceServer(BaseModel):
+    """One entry of `ice_servers`, with the names that browsers use."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    urls: tuple[str, ...]
+    username: str | None = None
+    credential: SecretStr | None = None
+
+    @field_validator("urls", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("urls")
+    @classmethod
+    def _ice_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if not url.startswith(_ICE_SCHEMES):
+                raise ValueError(f"{url!r} must start with one of {' '.join(_ICE_SCHEMES)}")
+        return value
+
+
+def _items(value: object) -> object:
+    """The text of a list: JSON, or entries between commas."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"is not valid JSON: {error}") from None
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def _ice_servers(value: object) -> object:
+    items = _items(value)
+    return [{"urls": item} if isinstance(item, str) else item for item in items] if isinstance(items, list) else items
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _session_default(name: str, also: str = "") -> Any:  # noqa: ANN401  as pydantic's own Field is declared
+    """A field that says with what value of the setting `name` a session starts."""
+    setting = Settings.model_fields[name]
+    description = f"{setting.description} A session starts with it and may change it.{also}"
+    return Field(default=setting.default, title=setting.title, description=description)
+
+
+class Config(BaseModel):
+    """What the process is told at its start. Made by `load`; tests make one directly, which reads nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address to listen on; 0.0.0.0 for every network of this machine.",
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    pipeline: str = Field(
+        default=AUTO,
+        description=f"What paints the picture: {', '.join(ENTRIES)}, or {AUTO} for the best that runs here.",
+    )
+    model: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Model of a pipeline that has several; unset is that pipeline's own choice.",
+    )
+    gpu_device: int = Field(default=0, ge=0, le=255, description="Number of the GPU to use, where there is one.")
+    prompt: str = _session_default("prompt")
+    negative_prompt: str = _session_default("negative_prompt")
+    denoising_strength: float = _session_default("denoising_strength")
+    steps: int = _session_default("steps")
+    guidance: float = _session_default("guidance")
+    width: int = _session_default("width")
+    height: int = _session_default("height")
+    max_sessions: int = Field(default=8, ge=1, le=1000, description="How many sessions are served at a time.")
+    ice_servers: Annotated[tuple[IceServer, ...], NoDecode, BeforeValidator(_ice_servers)] = Field(
+        default=(),
+        description=(
+            "STUN and TURN servers: addresses between commas, or a JSON list of "
+            '{"urls", "username", "credential"}. None are needed on one machine or one network.'
+        ),
+    )
+    ice_loopback: bool = Field(
+        default=False,
+        description="Also offer 127.0.0.1 as an address for media, for tests and clients on the same machine.",
+    )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)] = Field(
+        default=(),
+        description=(
+            "Other web origins whose pages may use this server (https://example.org), between commas; * for any. "
+            "The server's own page always may."
+        ),
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+        default="info", description="The least important messages to log."
+    )
+    log_format: Annotated[Literal["auto", "console", "json"], BeforeValidator(_lower)] = Field(
+        default="auto", description="Form of the log; auto is console on a terminal and JSON lines elsewhere."
+    )
+
+    @field_validator("pipeline")
+    @classmethod
+    def _known_pipeline(cls, value: str) -> str:
+        names = (AUTO, *ENTRIES)
+        if value not in names:
+            raise ValueError(f"must be one of: {', '.join(names)}")
+        return value
+
+    @field_validator(*_SESSION_DEFAULTS)
+    @classmethod
+    def _as_in_a_session(cls, value: object, info: ValidationInfo) -> object:
+        assert info.field_name is not None
+        try:
+            merge(Settings(), {info.field_name: value})
+        except InvalidSettings as error:
+            raise ValueError(error.problems[0].message) from None
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            scheme, _, rest = origin.partition("://")
+            if origin != "*" and (scheme not in ("http", "https") or not rest or "/" in rest):
+                raise ValueError(f"{origin!r} is not an origin; write https://example.org, without a path, or *")
+        return value
+
+    def session_settings(self, pipeline: str) -> Settings:
+        """The settings with which a session of `pipeline` starts."""
+        return Settings(pipeline=pipeline, **{name: getattr(self, name) for name in _SESSION_DEFAULTS})
+
+
+class InvalidConfig(ValueError):
+    """Values that the process cannot start with; the text names each, where it comes from and what is wrong."""
+
+
+class _Sources(BaseSettings, Config):
+    """`Config` read from the environment and the `.env` file, in that order, under the values given directly."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        assert isinstance(dotenv_settings, DotEnvSettingsSource)
+        bare = DotEnvSettingsSource(settings_cls, env_file=dotenv_settings.env_file, env_prefix="")
+        return init_settings, env_settings, dotenv_settings, bare
+
+
+def load(flags: Mapping[str, object], env_file: Path = ENV_FILE) -> Config:
+    """The configuration in force: `flags` over the environment over `env_file` over the defaults.
+
+    Raises InvalidConfig, which names every bad value.
+    """
+    read: Callable[..., Config] = _Sources  # its declared signature leaves out pydantic-settings' own parameters
+    try:
+        return read(_env_file=env_file, **flags)
+    except ValidationError as error:
+        lines = [_problem(item["loc"], item["msg"], flags, env_file) for item in error.errors()]
+        raise InvalidConfig("\n".join(lines)) from None
+
+
+def _problem(location: tuple[int | str, ...], message: str, flags: Mapping[str, object], env_file: Path) -> str:
+    name = str(location[0])
+    inside = "".join(f"[{part}]" for part in location[1:])
+    return f"{_origin(name, flags, env_file)}{inside}: {message.removeprefix('Value error, ')}"
+
+
+def _origin(name: str, flags: Mapping[str, object], env_file: Path) -> str:
+    """Where the value of `name` comes from, in the words with which the user set it."""
+    if name in flags:
+        return f"--{name.replace('_', '-')}"
+    prefixed = f"{PREFIX}{name}".upper()
+    if prefixed in (key.upper() for key in os.environ):
+        return f"{prefixed} in the environment"
+    in_file = {key.upper() for key in dotenv_values(env_file)}
+    return f"{prefixed if prefixed in in_file else name.upper()} in {env_file}"
+
+
+def unknown_names(env_file: Path = ENV_FILE) -> list[str]:
+    """A sentence for each `LIVE_DIFFUSION_*` name, in the environment or `env_file`, that means nothing here."""
+    known = [name.upper() for name in Config.model_fields]
+    set_here = {key.upper() for key in (*os.environ, *dotenv_values(env_file))}
+    names = {key.removeprefix(PREFIX) for key in set_here if key.startswith(PREFIX)}
+    sentences = []
+    for name in sorted(names.difference(known)):
+        near = difflib.get_close_matches(name, known, n=1)
+        sentences.append(f"{PREFIX}{name} is not a setting" + (f"; did you mean {PREFIX}{near[0]}?" if near else ""))
+    return sentences
