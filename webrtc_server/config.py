@@ -210,7 +210,7 @@ def load(flags: Mapping[str, object], env_file: Path = ENV_FILE) -> Config:
     """
     read: Callable[..., Config] = _Sources  # its declared signature leaves out pydantic-settings' own parameters
     try:
-        return read(_env_file=env_file, **flags)
+        return Config.model_validate(dict(read(_env_file=env_file, **flags)))
     except ValidationError as error:
         lines = [_problem(item["loc"], item["msg"], flags, env_file) for item in error.errors()]
         raise InvalidConfig("\n".join(lines)) from None

@@ -1,0 +1,133 @@
+"""The configuration: which source wins, what is refused and in which words."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.settings import Settings
+from webrtc_server.config import PREFIX, Config, InvalidConfig, load, unknown_names
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.upper().startswith(PREFIX):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Path:
+    return tmp_path / ".env"
+
+
+def test_defaults_without_any_source(env_file: Path) -> None:
+    assert load({}, env_file) == Config()
+    assert (Config().host, Config().port, Config().pipeline) == ("127.0.0.1", 8000, "auto")
+
+
+def test_each_source_yields_to_the_one_above(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env_file.write_text("PORT=1001\n")
+    assert load({}, env_file).port == 1001
+    env_file.write_text("PORT=1001\nLIVE_DIFFUSION_PORT=1002\n")
+    assert load({}, env_file).port == 1002
+    monkeypatch.setenv("LIVE_DIFFUSION_PORT", "1003")
+    assert load({}, env_file).port == 1003
+    assert load({"port": 1004}, env_file).port == 1004
+
+
+def test_bare_names_count_in_the_file_only(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMPT", "$P$G")
+    monkeypatch.setenv("HOST", "build-machine")
+    assert load({}, env_file) == Config()
+    env_file.write_text("PROMPT=ukiyo-e wave\nDENOISING_STRENGTH=0.5\nUNRELATED=1\n")
+    settings = load({}, env_file).session_settings("effects")
+    assert (settings.prompt, settings.denoising_strength, settings.pipeline) == ("ukiyo-e wave", 0.5, "effects")
+
+
+def test_an_empty_value_is_none_at_all(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env_file.write_text("STEPS=\n")
+    monkeypatch.setenv("LIVE_DIFFUSION_PORT", "")
+    assert load({}, env_file) == Config()
+
+
+def test_a_session_starts_with_the_defaults_of_the_settings() -> None:
+    assert Config().session_settings("identity") == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("port", 65536, "less than or equal to 65535"),
+        ("port", "many", "valid integer"),
+        ("pipeline", "magic", "must be one of: auto, "),
+        ("width", 500, "multiple of 64"),
+        ("steps", 5, "less than or equal to 4"),
+        ("denoising_strength", 1.5, "less than or equal to 1"),
+        ("prompt", "x" * 1001, "at most 1000 characters"),
+        ("max_sessions", 0, "greater than or equal to 1"),
+        ("ice_servers", "http://example.org", "must start with one of stun:"),
+        ("ice_servers", '[{"url', "is not valid JSON"),
+        ("allowed_origins", "example.org", "is not an origin"),
+        ("allowed_origins", "https://example.org/page", "is not an origin"),
+        ("log_level", "loud", "'debug', 'info', 'warning' or 'error'"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_flag(name: str, value: object, says: str, env_file: Path) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        load({name: value}, env_file)
+    assert str(caught.value).startswith(f"--{name.replace('_', '-')}")
+    assert says in str(caught.value)
+
+
+def test_every_bad_value_is_named_with_where_it_stands(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env_file.write_text("WIDTH=500\nLIVE_DIFFUSION_HEIGHT=500\n")
+    monkeypatch.setenv("LIVE_DIFFUSION_STEPS", "9")
+    with pytest.raises(InvalidConfig) as caught:
+        load({}, env_file)
+    lines = str(caught.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        "LIVE_DIFFUSION_STEPS in the environment",
+        f"WIDTH in {env_file}",
+        f"LIVE_DIFFUSION_HEIGHT in {env_file}",
+    ]
+
+
+def test_ice_servers_as_addresses_or_json(env_file: Path) -> None:
+    plain = load({"ice_servers": "stun:a.example:3478, turn:b.example"}, env_file).ice_servers
+    assert [server.urls for server in plain] == [("stun:a.example:3478",), ("turn:b.example",)]
+    text = '["stun:a.example", {"urls": ["turn:b.example"], "username": "u", "credential": "secret"}]'
+    full = load({"ice_servers": text}, env_file).ice_servers
+    assert full[1].credential is not None
+    assert full[1].credential.get_secret_value() == "secret"
+    assert "secret" not in repr(full)
+
+
+def test_allowed_origins_are_a_list(env_file: Path) -> None:
+    assert load({"allowed_origins": "https://a.example, http://localhost:3000"}, env_file).allowed_origins == (
+        "https://a.example",
+        "http://localhost:3000",
+    )
+
+
+def test_unknown_names_are_told_with_the_nearest_known(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVE_DIFFUSION_MAX_SESION", "3")
+    env_file.write_text("LIVE_DIFFUSION_QQQQ=1\nLIVE_DIFFUSION_PORT=8001\nHOSTNAME=x\n")
+    assert unknown_names(env_file) == [
+        "LIVE_DIFFUSION_MAX_SESION is not a setting; did you mean LIVE_DIFFUSION_MAX_SESSIONS?",
+        "LIVE_DIFFUSION_QQQQ is not a setting",
+    ]
+
+
+def test_frozen_and_strict_about_names() -> None:
+    with pytest.raises(ValidationError):
+        Config().port = 1
+    with pytest.raises(ValidationError):
+        Config(prot=1)  # type: ignore[call-arg]
+
+
+def test_every_field_is_described() -> None:
+    assert [name for name, field in Config.model_fields.items() if not field.description] == []
