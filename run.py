@@ -1,0 +1,226 @@
+"""Start Live Diffusion from a fresh checkout: `python run.py`. Check it: `python run.py test`.
+
+Makes .venv unless it runs inside one already, installs what is pinned, writes .env, says what it found and becomes the
+server; whatever else stands on the command line goes to the server. Needs nothing but Python's standard library.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+NEEDS = (3, 11)
+NOT_READY = 3  # the exit code of the server too, where its surroundings lack something
+
+if sys.version_info < NEEDS:  # before any line that an older Python cannot run
+    print("Live Diffusion needs Python 3.11 or newer; {} is {}.".format(sys.executable, platform.python_version()))
+    print("If that is this folder's .venv, remove it and run this with a newer Python.")
+    sys.exit(NOT_READY)
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+TORCH = "torch==2.13.0"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def main() -> None:
+    os.chdir(ROOT)
+    if sys.prefix == sys.base_prefix:
+        become([str(make_venv()), __file__, *sys.argv[1:]])
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["test"]:
+        sys.exit(test(arguments[1:]))
+    install("requirements.txt")
+    if not (ROOT / ".env").exists():
+        shutil.copyfile(ROOT / ".env.example", ROOT / ".env")
+        say("Wrote .env from .env.example: the place for your own defaults.")
+    gpu = nvidia_gpu()
+    if gpu:
+        say(f"Found {gpu}.")
+        if not install_diffusion():
+            say("The diffusion engine is not installed: the CPU pipelines will run.")
+    else:
+        say("No NVIDIA GPU found: a CPU pipeline will run.")
+    become([sys.executable, "-m", "webrtc_server", *arguments])
+
+
+def say(text: str) -> None:
+    print(text, flush=True)  # at once, for what comes next writes to the same terminal by itself
+
+
+def become(command: list[str]) -> None:
+    """Put `command` in the place of this process, so that signals and the exit code are its own."""
+    sys.stdout.flush()
+    if os.name == "posix":
+        os.execv(command[0], command)
+    sys.exit(subprocess.run(command, check=False).returncode)
+
+
+# Surroundings
+
+
+def make_venv() -> Path:
+    """The Python of .venv, which is made first if it is missing."""
+    python = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists():
+        say("Making .venv ...")
+        if subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False).returncode:
+            say("Cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv")
+            sys.exit(NOT_READY)
+    return python
+
+
+def pip(*arguments: str) -> bool:
+    """Run pip here; false where it failed, which it has then explained."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def stamp(name: str, content: bytes) -> Path:
+    """The file whose being there says that `content` is installed into this very environment."""
+    digest = hashlib.sha256(content + sys.version.encode()).hexdigest()[:16]
+    return Path(sys.prefix) / f".live-diffusion-{name}-{digest}"
+
+
+def install(name: str) -> None:
+    """Install the requirements file `name`, unless that was done before. Ends the process if it cannot."""
+    pinned = b"".join((ROOT / file).read_bytes() for file in dict.fromkeys(("requirements.txt", name)))
+    done = stamp(name, pinned)
+    if done.exists():
+        return
+    say(f"Installing {name} into {sys.prefix} (a minute or so, once) ...")
+    if not pip("install", "--quiet", "-r", name):
+        say("The installation failed, for the reason above. Run this again when it is mended.")
+        sys.exit(NOT_READY)
+    done.touch()
+
+
+def install_diffusion() -> bool:
+    """Install the extra `diffusion`; whether it is there. A failure is not tried again until its mark is removed."""
+    import tomllib  # here, as only Python 3.11 has it
+
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["diffusion"]
+    done = stamp("diffusion", "\n".join(extra).encode())
+    failed = done.with_name(f"{done.name}-failed")
+    if done.exists():
+        return True
+    if failed.exists():
+        say(f"Its installation failed before; remove {failed} to try again.")
+        return False
+    say("Installing the diffusion engine: several gigabytes, once ...")
+    if pip("install", "-c", "requirements.txt", *extra):
+        done.touch()
+        return True
+    failed.touch()
+    return False
+
+
+def nvidia_gpu() -> str:
+    """The first NVIDIA GPU in words, or nothing. Asks the driver's own tool, then looks for its device file."""
+    tool = shutil.which("nvidia-smi")
+    if tool:
+        try:
+            listed = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=10, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return ""
+        first = listed.stdout.partition("\n")[0].partition(" (UUID")[0]
+        return first if listed.returncode == 0 and first.startswith("GPU") else ""
+    return "an NVIDIA GPU" if Path("/dev/nvidia0").exists() else ""
+
+
+# python run.py test
+
+
+class Steps:
+    """Runs one check after the other, each under its heading, and remembers how each went."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, str, float]] = []
+
+    def run(self, name: str, *command: str) -> bool:
+        say(f"\n== {name}: {' '.join(command)}")
+        start = time.monotonic()
+        passed = subprocess.run(command, check=False).returncode == 0
+        self.rows.append((name, "passed" if passed else "FAILED", time.monotonic() - start))
+        return passed
+
+    def skip(self, name: str, reason: str) -> None:
+        say(f"\n== {name}: skipped, {reason}")
+        self.rows.append((name, f"skipped: {reason}", 0.0))
+
+    def summary(self) -> int:
+        say("\n== summary")
+        for name, result, seconds in self.rows:
+            say(f"{name:<18}{seconds:7.1f} s  {result}")
+        return int(any(result == "FAILED" for _, result, _ in self.rows))
+
+
+def test(pytest_arguments: list[str]) -> int:
+    """Install what the checks need, run them all even where one fails, and answer the exit code."""
+    steps = Steps()
+    prepare(steps)
+    python = (sys.executable, "-m")
+    tools = Path(sys.executable).parent
+    steps.run("lint", *python, "ruff", "check")
+    steps.run("format", *python, "ruff", "format", "--check")
+    steps.run("types", *python, "mypy")
+    steps.run("imports", str(tools / "lint-imports"))
+    page(steps)
+    steps.run("tests", *python, "pytest", *pytest_arguments)
+    return steps.summary()
+
+
+def prepare(steps: Steps) -> None:
+    start = time.monotonic()
+    install_torch(steps)  # first, so that nothing after it fetches another build
+    install("requirements-dev.txt")
+    steps.rows.append(("installation", "passed", time.monotonic() - start))
+    if any(shutil.which(name) for name in BROWSERS):
+        return
+    if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
+        if steps.run("browser", "apt-get", "install", "--yes", "--no-install-recommends", "chromium"):
+            return
+        steps.run("package lists", "apt-get", "update")
+        steps.run("browser", "apt-get", "install", "--yes", "--no-install-recommends", "chromium")
+    else:
+        steps.skip("browser", "no Chromium here, and only root on Debian can install it; the page's tests say so too")
+
+
+def install_torch(steps: Steps) -> None:
+    """Install the one torch that the tests are written for, unless it would bring CUDA libraries along."""
+    done = stamp("torch", TORCH.encode())
+    if done.exists():
+        return
+    asked = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--dry-run", "--quiet"]
+    plan = subprocess.run([*asked, "--report", "-", TORCH], capture_output=True, text=True, check=False)
+    if plan.returncode:
+        steps.skip("torch", f"pip finds no {TORCH} for this Python")
+    elif '"name": "nvidia-' in plan.stdout or '"name": "cuda-' in plan.stdout:
+        steps.skip("torch", f"the {TORCH} that pip finds brings CUDA libraries; nothing needs it without a GPU")
+    elif pip("install", "--quiet", TORCH):
+        done.touch()
+    else:
+        steps.skip("torch", f"pip could not install {TORCH}")
+
+
+def page(steps: Steps) -> None:
+    """The page's own checks, with the tools that package-lock.json pins."""
+    if not shutil.which("node") or not shutil.which("npm"):
+        steps.skip("page", "no Node.js here; it checks the page's code, the server needs none")
+        return
+    lock = (ROOT / "package-lock.json").read_bytes()
+    done = ROOT / "node_modules" / f".installed-{hashlib.sha256(lock).hexdigest()[:16]}"
+    if not done.exists():
+        if not steps.run("page tools", "npm", "ci", "--no-audit", "--no-fund"):
+            return
+        done.touch()
+    for name in ("lint", "types", "test"):
+        steps.run(f"page {name}", "npm", "run", "--silent", name)
+
+
+if __name__ == "__main__":
+    main()
