@@ -179,15 +179,21 @@ def prepare(steps: Steps) -> None:
     install_torch(steps)  # first, so that nothing after it fetches another build
     install("requirements-dev.txt")
     steps.rows.append(("installation", "passed", time.monotonic() - start))
-    if any(shutil.which(name) for name in BROWSERS):
-        return
-    if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
-        if steps.run("browser", "apt-get", "install", "--yes", "--no-install-recommends", "chromium"):
-            return
-        steps.run("package lists", "apt-get", "update")
-        steps.run("browser", "apt-get", "install", "--yes", "--no-install-recommends", "chromium")
-    else:
-        steps.skip("browser", "no Chromium here, and only root on Debian can install it; the page's tests say so too")
+    install_browser(steps)
+
+
+def install_browser(steps: Steps) -> None:
+    """Have a Chromium for the tests of the page: one that is here, or Debian's."""
+    if not has_browser() and shutil.which("apt-get") and os.geteuid() == 0:
+        say("\n== browser: installing Debian's chromium")
+        for command in (("update",), ("install", "--yes", "--no-install-recommends", "chromium")):
+            subprocess.run(["apt-get", "--quiet", *command], check=False)
+    if not has_browser():
+        steps.skip("browser", "no Chromium here, and it takes root on Debian to install it; its tests are skipped")
+
+
+def has_browser() -> bool:
+    return any(shutil.which(name) for name in BROWSERS)
 
 
 def install_torch(steps: Steps) -> None:
