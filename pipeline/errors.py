@@ -3,8 +3,8 @@
     PipelineError
     +-- ApplyFailed       the settings cannot be put into force; the old ones stay
     +-- BadFrame          this one frame cannot be processed
+        +-- FrameTooLarge its size is over the limit
     +-- BackendUnavailable  the pipeline cannot be loaded on this machine
-    +-- Busy              a load is already under way
 
 The codes are those of the client protocol; `webrtc_server.protocol.error_codes` gives them their status and text.
 """
@@ -33,9 +33,9 @@ class BadFrame(PipelineError):
     code = "bad_image"
 
 
+class FrameTooLarge(BadFrame):
+    code = "frame_too_large"
+
+
 class BackendUnavailable(PipelineError):
     code = "model_load_failed"
-
-
-class Busy(PipelineError):
-    code = "model_loading"

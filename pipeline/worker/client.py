@@ -92,14 +92,19 @@ class WorkerClient:
         self._writer.write(encode(Submit(sequence, slot, picture.width, picture.height, picture.format)))
         return sequence
 
-    def apply(self, version: int, settings: Settings) -> None:
-        """Answered through the listener by `applied` or `rejected`, or `lost`; a new worker gets them anyhow."""
+    def apply(self, version: int, settings: Settings) -> bool:
+        """Whether the worker was asked; it answers through the listener: `applied` or `rejected`, or is `lost`.
+
+        A worker that comes later starts with these settings.
+        """
         self._version, self._settings = version, settings
-        if self._writer:
-            self._writer.write(encode(Apply(version, settings)))
+        if self._writer is None:
+            return False
+        self._writer.write(encode(Apply(version, settings)))
+        return True
 
     def keep(self, version: int, settings: Settings) -> None:
-        """What a new worker is given, after a change was rejected."""
+        """What a later worker starts with, after a change was rejected."""
         self._version, self._settings = version, settings
 
     async def close(self) -> None:

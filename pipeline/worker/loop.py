@@ -120,6 +120,7 @@ class Painter:
 
     def _put_in_force(self, session: PaintSession, message: Apply | Open) -> None:
         session.parked = None
+        notes: list[str] = []
         try:
             backend = self._shelf.get(message.settings.pipeline, self._load_ended)
             if backend is None:
@@ -130,9 +131,10 @@ class Painter:
                 session.backend = backend
             elif session.settings is not None:
                 before, after = session.settings, message.settings
-                names = (name for name in Settings.model_fields if getattr(before, name) != getattr(after, name))
-                backend.apply(session.state, message.settings, frozenset(names))
-            notes = backend.notes(session.state)
+                changed = {name for name in Settings.model_fields if getattr(before, name) != getattr(after, name)}
+                backend.apply(session.state, message.settings, frozenset(changed))
+                notes += _without_effect(backend, changed)
+            notes += backend.notes(session.state)
         except PipelineError as error:
             session.answer(Rejected(message.version, error.code, error.message, error.fix))
             return
@@ -177,3 +179,9 @@ class Painter:
         if isinstance(result, PipelineError):
             return frame, result.message
         return result, None
+
+
+def _without_effect(backend: Backend[Any], changed: set[str]) -> list[str]:
+    """A sentence that names those of the changed settings that this back end ignores; none if it heeds them all."""
+    ignored = sorted(changed & backend.ignores)
+    return [f"no effect with {backend.title}: {', '.join(ignored)}"] if ignored else []

@@ -1,0 +1,31 @@
+"""Every limit on what a client may send or hold: name, value, unit, reason."""
+
+from __future__ import annotations
+
+JSON_BYTES = 64 * 1024  # one message or HTTP body; the longest legal settings need 50 kB
+JSON_DEPTH = 16  # nesting; the deepest legal message has 4
+SDP_BYTES = 64 * 1024  # aiortc's parser is quadratic: 1 MiB of ssrc lines stalls it for 43 s
+SDP_LINE_BYTES = 2048
+SDP_MEDIA_SECTIONS = 4  # protocol.md: the input may be any of the first four
+SDP_CANDIDATES = 32  # each is probed: more would make the server a packet cannon
+SDP_SSRC_LINES = 64
+OFFER_BYTES = 160 * 1024  # an offer escaped as JSON, with settings beside it
+IMAGE_BYTES = 8 * 1024 * 1024  # one picture on /ws: a 1080p PNG with alpha needs up to 8 MB
+WS_MESSAGE_BYTES = 16 * 1024 * 1024  # above this the socket is closed (1009) without reading on
+SERVER_MESSAGE_BYTES = 16 * 1024  # what any WebRTC peer can take
+
+MESSAGES_PER_SECOND = 50.0  # control messages of one connection
+MESSAGES_BURST = 100.0
+DATA_CHANNEL_LABEL = "control"
+
+CONNECT_TIMEOUT = 15.0  # seconds from the answer to a connection; aiortc itself waits a minute or for ever
+CLOSE_TIMEOUT = 5.0  # seconds for a peer connection to close
+GATHER_TIMEOUT = 6.0  # seconds to make an answer; a silent STUN server costs 5
+NO_INPUT_AFTER = 2.0  # seconds without a picture
+STALL_AFTER = 0.5  # seconds without a fresh frame before the track sends something else
+PASS_THROUGH_AFTER = 2.0  # seconds without a painted frame before the camera picture is shown instead
+APPLY_TIMEOUT = 30.0  # seconds for the worker to put settings into force; a pipeline may be loaded for them
+SETTINGS_WAITING = 32  # settings messages of a session that wait for their turn
+TOMBSTONE_SECONDS = 300.0  # how long an ended session is remembered, so that DELETE may be repeated
+TOMBSTONES = 10_000
+WS_HEARTBEAT = 10.0  # seconds between pings on /ws

@@ -1,0 +1,117 @@
+"""An offer, looked at before any WebRTC library sees it: limits, required lines, and which section is which. Pure.
+
+The library's own parser is quadratic and answers nonsense with any exception there is, so size and shape are
+checked here. Only what decides the roles of the sections is read; the rest is the library's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from webrtc_server.limits import (
+    SDP_BYTES,
+    SDP_CANDIDATES,
+    SDP_LINE_BYTES,
+    SDP_MEDIA_SECTIONS,
+    SDP_SSRC_LINES,
+)
+from webrtc_server.protocol.error_codes import ClientError, Code
+
+DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
+REQUIRED = ("ice-ufrag", "ice-pwd", "fingerprint")  # RFC 8839 section 5.4, RFC 8122 section 5
+
+
+@dataclass(frozen=True)
+class Section:
+    """One media section (RFC 8866 section 5.14). `direction` is the client's."""
+
+    kind: str
+    mid: str
+    direction: str
+
+
+@dataclass(frozen=True)
+class OfferPlan:
+    """What each section is for: the client's video comes in on `input_mid`, ours goes out on `output_mid`, if at all."""
+
+    input_mid: str
+    output_mid: str | None
+    video_mids: tuple[str, ...]
+
+
+def plan(sdp: str) -> OfferPlan:
+    """Raises ClientError `too_large`, `bad_sdp` or `no_video`."""
+    sections = parse_sections(sdp)
+    videos = [section for section in sections if section.kind == "video"]
+    source = next((section for section in videos if section.direction in ("sendrecv", "sendonly")), None)
+    if source is None:
+        raise ClientError(Code.NO_VIDEO)
+    if source.direction == "sendrecv":
+        sink: Section | None = source
+    else:
+        sink = next((section for section in videos if section.direction == "recvonly"), None)
+    return OfferPlan(source.mid, sink.mid if sink else None, tuple(section.mid for section in videos))
+
+
+def parse_sections(sdp: str) -> list[Section]:
+    """Raises ClientError `too_large` or `bad_sdp`."""
+    if len(sdp.encode("utf-8", "replace")) > SDP_BYTES:
+        raise ClientError(Code.TOO_LARGE, f"The offer has more than {SDP_BYTES // 1024} KiB of SDP.")
+    lines = sdp.replace("\r\n", "\n").rstrip("\n").split("\n")
+    if lines[0] != "v=0":
+        raise _bad("it does not begin with v=0")
+    if any(len(line) > SDP_LINE_BYTES for line in lines):
+        raise _bad("a line is too long")
+    if any(len(line) < 2 or line[1] != "=" or not line.isprintable() for line in lines):
+        raise _bad("a line is not of the form x=...")
+    _at_most(lines, "a=candidate:", SDP_CANDIDATES)
+    _at_most(lines, "a=ssrc", SDP_SSRC_LINES)
+    starts = [index for index, line in enumerate(lines) if line.startswith("m=")]
+    if not starts:
+        raise ClientError(Code.NO_VIDEO)
+    if len(starts) > SDP_MEDIA_SECTIONS:
+        raise _bad(f"it has more than {SDP_MEDIA_SECTIONS} media sections")
+    session_level = _attributes(lines[: starts[0]])
+    sections = [
+        _section(lines[start:end], session_level)
+        for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)
+    ]
+    if len({section.mid for section in sections}) != len(sections):
+        raise _bad("two media sections have the same mid, or none")
+    return sections
+
+
+def _section(lines: list[str], session_level: dict[str, str]) -> Section:
+    kind, *rest = lines[0].removeprefix("m=").split(" ")
+    if kind not in ("audio", "video", "application") or len(rest) < 3 or not rest[0].isdecimal():
+        raise _bad(f"{lines[0][:80]!r} is not a media section of audio, video or data")
+    own = _attributes(lines[1:])
+    if any(name in own for name in DIRECTIONS):  # a section's own direction is not joined with the session's
+        session_level = {name: value for name, value in session_level.items() if name not in DIRECTIONS}
+    attributes = session_level | own
+    missing = [name for name in REQUIRED if not attributes.get(name)]
+    if missing:
+        raise _bad(f"a media section has no {', '.join(missing)}")
+    direction = next((name for name in DIRECTIONS if name in attributes), "sendrecv")
+    if rest[0] == "0" and "bundle-only" not in attributes:
+        direction = "inactive"
+    return Section(kind, attributes.get("mid", ""), direction)
+
+
+def _attributes(lines: list[str]) -> dict[str, str]:
+    """Name to value; of several lines with one name the last."""
+    result = {}
+    for line in lines:
+        if line.startswith("a="):
+            name, _, value = line[2:].partition(":")
+            result[name] = value
+    return result
+
+
+def _at_most(lines: list[str], prefix: str, limit: int) -> None:
+    if sum(line.startswith(prefix) for line in lines) > limit:
+        raise _bad(f"it has more than {limit} {prefix.rstrip(':')} lines")
+
+
+def _bad(reason: str) -> ClientError:
+    return ClientError(Code.BAD_SDP, f"The offer cannot be used: {reason}.")

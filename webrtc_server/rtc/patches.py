@@ -1,0 +1,24 @@
+"""Process-wide changes to aiortc and aioice, applied once by `web/app.py`. Importing this module changes nothing.
+
+Proved on aioice 0.13; `tests/webrtc_server/test_patches.py` fails when an upgrade moves what is leaned on.
+"""
+
+from __future__ import annotations
+
+import aioice.ice
+
+
+def offer_loopback() -> None:
+    """Also gather 127.0.0.1, which aioice leaves out, after every other address. Repeatable.
+
+    Clients on a machine without a network have no other way; a client elsewhere cannot reach it and does no harm.
+    """
+    gather = aioice.ice.get_host_addresses
+    if getattr(gather, "with_loopback", False):
+        return
+
+    def get_host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+        return gather(use_ipv4, use_ipv6) + (["127.0.0.1"] if use_ipv4 else [])
+
+    get_host_addresses.with_loopback = True  # type: ignore[attr-defined]  # a mark on a function, for the check above
+    aioice.ice.get_host_addresses = get_host_addresses

@@ -1,0 +1,156 @@
+"""One peer connection: an offer answered, tracks and channel wired up, closed in bounded time.
+
+What each media section is for was decided in `protocol/sdp_guard.py`; aiortc does the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import av
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.exceptions import OperationError
+
+from webrtc_server.limits import CLOSE_TIMEOUT, CONNECT_TIMEOUT, DATA_CHANNEL_LABEL, GATHER_TIMEOUT
+from webrtc_server.observe.log import get_logger
+from webrtc_server.protocol.error_codes import ClientError, Code
+from webrtc_server.protocol.sdp_guard import OfferPlan
+from webrtc_server.rtc.datachannel import ControlChannel
+from webrtc_server.rtc.track_in import discard, drain_video
+
+logger = get_logger(__name__)
+
+
+class Listener(Protocol):
+    """What the owner of a peer hears. Called on the event loop; must not block and must not raise."""
+
+    def captured(self, frame: av.VideoFrame) -> None: ...
+    def channel_opened(self, channel: ControlChannel) -> None: ...
+    def text_received(self, text: str) -> None: ...
+    def binary_received(self) -> None: ...
+    def gone(self, reason: Code | None) -> None:
+        """The connection failed, was never made in time (a reason), or was closed by the other side (None)."""
+
+
+@dataclass(frozen=True)
+class IceServer:
+    """A STUN or TURN server (RFC 7064, RFC 7065)."""
+
+    urls: tuple[str, ...]
+    username: str | None = None
+    credential: str | None = None
+
+
+IceServers = Sequence[IceServer]
+
+
+class Peer:
+    def __init__(self, ice_servers: IceServers, listener: Listener) -> None:
+        # An explicit list, if empty: aiortc's own default is a public STUN server, and 5 s of waiting if it is silent.
+        servers = [RTCIceServer(list(server.urls), server.username, server.credential) for server in ice_servers]
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        self._listener = listener
+        self._channel: ControlChannel | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._input_mid = ""
+        self._connection.on("track", self._on_track)
+        self._connection.on("datachannel", self._on_channel)
+        self._connection.on("connectionstatechange", self._on_state)
+
+    async def answer(self, sdp: str, plan: OfferPlan, painted: MediaStreamTrack) -> str:
+        """The answer's SDP, with all candidates. Raises ClientError; the peer is to be closed then."""
+        self._input_mid = plan.input_mid
+        try:
+            async with asyncio.timeout(GATHER_TIMEOUT):
+                await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+                self._assign_roles(plan, painted)
+                await self._connection.setLocalDescription(await self._connection.createAnswer())
+        except OperationError as error:
+            raise ClientError(Code.NO_COMMON_CODEC) from error
+        except TimeoutError:
+            raise ClientError(Code.ICE_FAILED, "No addresses could be gathered in time.") from None
+        except Exception as error:  # aiortc answers what it cannot parse with any exception there is
+            raise ClientError(Code.BAD_SDP, f"The offer cannot be used ({type(error).__name__}).") from error
+        self._spawn(self._watch_connecting(), "connect timeout")
+        return str(self._connection.localDescription.sdp)
+
+    def _assign_roles(self, plan: OfferPlan, painted: MediaStreamTrack) -> None:
+        for transceiver in self._connection.getTransceivers():
+            if transceiver.kind != "video":
+                continue
+            is_input, is_output = transceiver.mid == plan.input_mid, transceiver.mid == plan.output_mid
+            if is_output:
+                transceiver.sender.replaceTrack(painted)
+            roles = {(True, True): "sendrecv", (True, False): "recvonly", (False, True): "sendonly"}
+            transceiver.direction = roles.get((is_input, is_output), "inactive")
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        receivers = {t.receiver.track: t.mid for t in self._connection.getTransceivers()}
+        if track.kind == "video" and receivers.get(track) == self._input_mid:
+            self._spawn(drain_video(track, self._listener.captured), "drain video")
+        else:
+            self._spawn(discard(track), "discard")
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        """The newest channel named `control` is served; older ones and others are closed."""
+        if channel.label != DATA_CHANNEL_LABEL:
+            channel.close()
+            return
+        if self._channel:
+            self._channel.close()
+        self._channel = ControlChannel(channel, self._listener.text_received, self._listener.binary_received)
+        self._listener.channel_opened(self._channel)
+
+    def _on_state(self) -> None:
+        state = self._connection.connectionState
+        if state == "failed":
+            self._listener.gone(Code.ICE_FAILED)
+        elif state == "closed":
+            self._listener.gone(None)
+
+    async def _watch_connecting(self) -> None:
+        await asyncio.sleep(CONNECT_TIMEOUT)
+        if self._connection.connectionState != "connected":
+            self._listener.gone(Code.ICE_FAILED)
+
+    async def numbers(self) -> dict[str, float | None]:
+        """What RTCP and the transport say: round-trip time in ms, loss 0..1, bytes each way."""
+        numbers: dict[str, float | None] = {}
+        report = await self._connection.getStats()
+        for entry in report.values():
+            if entry.type == "remote-inbound-rtp" and entry.kind == "video":
+                rtt = entry.roundTripTime
+                numbers["round_trip_ms"] = rtt * 1000 if rtt is not None else None
+                numbers["loss"] = entry.fractionLost / 256
+            elif entry.type == "transport":
+                numbers["bytes_sent"] = entry.bytesSent
+                numbers["bytes_received"] = entry.bytesReceived
+        return numbers
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Bounded, repeatable, cannot raise: aiortc's own close can do neither."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._connection.close()
+        except Exception as error:
+            logger.warning("peer connection did not close cleanly", error=type(error).__name__)
+        self._connection.remove_all_listeners()

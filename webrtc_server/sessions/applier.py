@@ -1,0 +1,90 @@
+"""Puts the settings messages of one session into force, one after the other, each whole or not at all.
+
+A message is in force when the worker says so; a message that the worker rejects leaves settings and version as they
+were. While the worker is away settings are taken as they are, and a new worker starts with them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from pipeline.settings import InvalidSettings, Settings, merge
+from pipeline.worker.client import WorkerClient
+from pipeline.worker.messages import Rejected
+from webrtc_server.limits import APPLY_TIMEOUT
+from webrtc_server.protocol.error_codes import ClientError, Code, known
+from webrtc_server.protocol.messages import SettingsAppliedData
+from webrtc_server.sessions.painters import Painters
+
+LATER = "takes effect when the pipeline is back"
+
+
+class Applier:
+    """`settings`, `version` and `notes` are what is in force."""
+
+    def __init__(self, worker: WorkerClient, painters: Painters, settings: Settings) -> None:
+        self.settings = settings
+        self.version = 0
+        self.notes: list[str] = []
+        self._worker = worker
+        self._painters = painters
+        self._turn = asyncio.Lock()
+        self._answer: asyncio.Future[Rejected | None] | None = None
+
+    async def apply(self, patch: dict[str, object], in_force: Callable[[], None]) -> SettingsAppliedData:
+        """`in_force` is called before the answer if anything changed. Raises ClientError."""
+        async with self._turn:
+            try:
+                change = merge(self.settings, patch, tuple(self._painters.available))
+            except InvalidSettings as error:
+                fields = tuple((problem.field, problem.message) for problem in error.problems[:30])
+                raise ClientError(Code.INVALID_SETTINGS, fields=fields) from None
+            if change.changed:
+                await self._put_in_force(change.settings)
+                self.settings, self.version = change.settings, self.version + 1
+                in_force()
+            return SettingsAppliedData(
+                version=self.version,
+                settings=self.settings.model_dump(mode="json"),
+                changed=list(change.changed),
+                rebuilding=[],
+                notes=self.notes,
+            )
+
+    async def _put_in_force(self, settings: Settings) -> None:
+        version = self.version + 1
+        self._answer = asyncio.get_running_loop().create_future()
+        if not self._worker.apply(version, settings):
+            self.notes = [LATER]
+            return
+        try:
+            async with asyncio.timeout(APPLY_TIMEOUT):
+                rejected = await self._answer
+        except TimeoutError:
+            self._worker.keep(self.version, self.settings)
+            raise ClientError(Code.APPLY_FAILED, "The pipeline did not answer in time.") from None
+        finally:
+            self._answer = None
+        if rejected:
+            self._worker.keep(self.version, self.settings)
+            raise ClientError(known(rejected.code), rejected.message, rejected.fix)
+
+    def applied(self, notes: list[str]) -> None:
+        self.notes = notes
+        self._settle(None)
+
+    def rejected(self, rejected: Rejected) -> bool:
+        """Whether a message was waiting for this answer; otherwise it is about the settings a new worker was given."""
+        return self._settle(rejected)
+
+    def lost(self) -> None:
+        """The worker is gone; the next one starts with the newest settings, so they count as in force."""
+        if self._settle(None):
+            self.notes = [LATER]
+
+    def _settle(self, answer: Rejected | None) -> bool:
+        if self._answer is None or self._answer.done():
+            return False
+        self._answer.set_result(answer)
+        return True

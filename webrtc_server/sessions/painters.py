@@ -1,0 +1,35 @@
+"""What the server can paint with: which pipelines, which of them by default, on what, and why. Shared by all sessions."""
+
+from __future__ import annotations
+
+from pipeline import registry
+from pipeline.settings import Settings
+from pipeline.worker.supervisor import Supervisor, WorkerState
+
+
+class Painters:
+    """Follows the supervisor: a pipeline that the worker could not load is not offered, nor used by default."""
+
+    def __init__(self, supervisor: Supervisor, default: str, reason: str) -> None:
+        self.supervisor = supervisor
+        self.default = default
+        self.reason = f"{registry.ENTRIES[default].title}: {reason}."
+        self.device = "cpu"
+        self.available = registry.available()
+        self.ever_ready = False
+        supervisor.subscribe(self._on_worker)
+
+    def defaults(self, settings: Settings) -> Settings:
+        """`settings` with the pipeline that is really there."""
+        return settings.model_copy(update={"pipeline": self.default})
+
+    def _on_worker(self, state: WorkerState) -> None:
+        if state.phase != "ready" or state.pipeline is None:
+            return
+        self.ever_ready = True
+        for name, why in state.failures.items():
+            self.available.pop(name, None)
+            if name == self.default:
+                title = registry.ENTRIES[state.pipeline].title
+                self.default = state.pipeline
+                self.reason = f"{title}: {name} could not be loaded ({why})."

@@ -1,0 +1,101 @@
+"""A session over WebRTC: the peer's video goes to the session, painted frames go out on the track, JSON on the channel."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import av
+
+from pipeline import videoframe
+from pipeline.frame import Frame
+from pipeline.settings import Settings
+from pipeline.videoframe import VideoPicture
+from pipeline.worker.messages import Done
+from webrtc_server.protocol.error_codes import ClientError, Code
+from webrtc_server.protocol.messages import ErrorData, ServerData, encode
+from webrtc_server.protocol.sdp_guard import plan
+from webrtc_server.rtc.datachannel import ControlChannel
+from webrtc_server.rtc.peer import IceServers, Peer
+from webrtc_server.rtc.track_out import TIME_BASE, PaintedTrack, ticks
+from webrtc_server.sessions.session import Session
+
+
+class WebRtcTransport:
+    """Implements `sessions.interfaces.Transport` and `rtc.peer.Listener`. `gone` is called once the peer is lost."""
+
+    def __init__(
+        self, session: Session[VideoPicture], ice_servers: IceServers, gone: Callable[[], None]
+    ) -> None:
+        self._session = session
+        self._gone = gone
+        self._peer = Peer(ice_servers, self)
+        self._track = PaintedTrack(self._count_sent, self._plain)
+        self._channel: ControlChannel | None = None
+        self._numbers: dict[str, float | None] = {}
+        self._numbers_task: asyncio.Task[None] | None = None
+        session.attach(self)
+
+    async def answer(self, sdp: str) -> str:
+        """Raises ClientError; the session is to be ended then."""
+        return await self._peer.answer(sdp, plan(sdp), self._track)
+
+    # rtc.peer.Listener
+
+    def captured(self, frame: av.VideoFrame) -> None:
+        self._track.captured(frame)
+        self._session.put(VideoPicture(frame, time.monotonic()))
+
+    def channel_opened(self, channel: ControlChannel) -> None:
+        self._channel = channel
+        self._session.greet()
+
+    def text_received(self, text: str) -> None:
+        self._session.conversation.receive_text(text)
+
+    def binary_received(self) -> None:
+        message = "Binary messages are not taken on this channel: the video track carries the pictures."
+        self.send(ErrorData.of(ClientError(Code.BAD_MESSAGE, message)))
+
+    def gone(self, reason: Code | None) -> None:
+        if reason:
+            self.send(ErrorData.of(ClientError(reason)))
+        self._gone()
+
+    # sessions.interfaces.Transport
+
+    def send(self, data: ServerData, reply_to: str | None = None) -> None:
+        if self._channel:
+            self._channel.send(encode(data, reply_to))
+
+    def painted(self, source: VideoPicture, frame: Frame, done: Done) -> None:
+        self._track.finished(videoframe.to_video(frame, ticks(source.frame), TIME_BASE))
+        self._session.statistics.stages["server"].add((time.monotonic() - source.arrived) * 1000)
+
+    def unpainted(self, source: VideoPicture, settings: Settings, version: int) -> None:
+        self._track.finished(self._plain(source.frame))
+
+    def figures(self) -> dict[str, float | None]:
+        """RTCP's numbers are fetched aside and are those of the call before."""
+        if self._numbers_task is None or self._numbers_task.done():
+            self._numbers_task = asyncio.create_task(self._fetch_numbers(), name="rtc stats")
+        sent = {f"sent_{kind}": float(count) for kind, count in self._track.kinds.items()}
+        return self._numbers | sent | {"late": float(self._track.late)}
+
+    async def _fetch_numbers(self) -> None:
+        self._numbers = await self._peer.numbers()
+
+    async def close(self) -> None:
+        if self._numbers_task:
+            self._numbers_task.cancel()
+            await asyncio.gather(self._numbers_task, return_exceptions=True)
+        self._track.stop()
+        await self._peer.close()
+
+    def _plain(self, frame: av.VideoFrame) -> av.VideoFrame:
+        shown = videoframe.unpainted(VideoPicture(frame), self._session.settings)
+        return videoframe.to_video(shown, ticks(frame), TIME_BASE)
+
+    def _count_sent(self) -> None:
+        self._session.statistics.count("sent", time.monotonic())

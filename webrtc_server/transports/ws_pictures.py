@@ -1,0 +1,202 @@
+"""A session over one WebSocket: JPEG or PNG pictures in and out as binary messages, JSON as text.
+
+One task decodes, one task writes; between them and the session every place holds one picture, the newest. Knows no
+web framework: it is given two functions that send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.errors import BadFrame
+from pipeline.frame import Frame, PixelFormat
+from pipeline.picture_file import FileFormat, decode, encode
+from pipeline.settings import Settings
+from pipeline.worker.messages import Done
+from webrtc_server.limits import CLOSE_TIMEOUT, IMAGE_BYTES
+from webrtc_server.protocol import messages
+from webrtc_server.protocol.error_codes import ClientError, Code, known
+from webrtc_server.protocol.messages import ErrorData, ProcessedFrameData, ServerData
+from webrtc_server.sessions.mailbox import Mailbox
+from webrtc_server.sessions.session import Session
+
+TEXTS_WAITING = 64  # messages the client has not read; older ones are dropped
+
+
+class Socket(Protocol):
+    def send_str(self, data: str) -> Awaitable[None]: ...
+    def send_bytes(self, data: bytes) -> Awaitable[None]: ...
+    def close(self) -> Awaitable[object]: ...
+
+
+@dataclass(frozen=True)
+class StillPicture:
+    """A decoded picture file; implements `pipeline.worker.client.Picture`."""
+
+    frame: Frame
+    file_format: FileFormat
+    input_seq: int
+    arrived: float
+    decoded: float
+
+    @property
+    def width(self) -> int:
+        return self.frame.width
+
+    @property
+    def height(self) -> int:
+        return self.frame.height
+
+    @property
+    def format(self) -> PixelFormat:
+        return self.frame.format
+
+    def write_into(self, frame: Frame) -> None:
+        np.copyto(frame.data, self.frame.data)
+
+
+@dataclass(frozen=True)
+class _Result:
+    source: StillPicture
+    frame: Frame
+    version: int
+    pipeline_ms: float | None  # None: unpainted
+
+
+class WebSocketTransport:
+    """Implements `sessions.interfaces.Transport`. `codec` is where pictures are decoded and encoded."""
+
+    def __init__(self, session: Session[StillPicture], socket: Socket, codec: ThreadPoolExecutor) -> None:
+        self._session = session
+        self._socket = socket
+        self._codec = codec
+        self._inputs = 0
+        self._bad_inputs = 0
+        self._outputs = 0
+        self._last_input = 0
+        self._received: Mailbox[tuple[int, bytes, float]] = Mailbox()
+        self._results: Mailbox[_Result] = Mailbox()
+        self._texts: deque[str] = deque(maxlen=TEXTS_WAITING)
+        self._to_decode = asyncio.Event()
+        self._to_write = asyncio.Event()
+        self._tasks = [
+            asyncio.create_task(self._decode_for_ever(), name="ws decode"),
+            asyncio.create_task(self._write_for_ever(), name="ws write"),
+        ]
+        session.attach(self)
+        session.greet()
+
+    def receive_text(self, text: str) -> None:
+        self._session.conversation.receive_text(text)
+
+    def receive_binary(self, data: bytes) -> None:
+        self._inputs += 1
+        if len(data) > IMAGE_BYTES:
+            self._refuse(ClientError(Code.TOO_LARGE, f"The picture file has more than {IMAGE_BYTES >> 20} MiB."))
+            return
+        self._received.put((self._inputs, data, time.monotonic()))
+        self._to_decode.set()
+
+    # sessions.interfaces.Transport
+
+    def send(self, data: ServerData, reply_to: str | None = None) -> None:
+        self._texts.append(messages.encode(data, reply_to))
+        self._to_write.set()
+
+    def painted(self, source: StillPicture, frame: Frame, done: Done) -> None:
+        own = Frame(frame.data.copy(), frame.width, frame.height, frame.format)
+        self._answer(_Result(source, own, done.version, (done.finished - done.started) * 1000))
+
+    def unpainted(self, source: StillPicture, settings: Settings, version: int) -> None:
+        self._answer(_Result(source, source.frame, version, None))
+
+    def figures(self) -> dict[str, float | None]:
+        return {"late": float(self._results.dropped), "newer_undecoded": float(self._received.dropped)}
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                while self._texts:
+                    await self._socket.send_str(self._texts.popleft())
+                await self._socket.close()
+
+    def _answer(self, result: _Result) -> None:
+        self._session.statistics.stages["server"].add((time.monotonic() - result.source.arrived) * 1000)
+        self._results.put(result)
+        self._to_write.set()
+
+    def _refuse(self, error: ClientError) -> None:
+        self._bad_inputs += 1
+        self.send(ErrorData.of(error))
+
+    async def _decode_for_ever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._to_decode.wait()
+            self._to_decode.clear()
+            received = self._received.take()
+            if received is None:
+                continue
+            input_seq, data, arrived = received
+            try:
+                frame, file_format = await loop.run_in_executor(self._codec, decode, data)
+            except BadFrame as error:
+                self._refuse(ClientError(known(error.code), error.message, error.fix))
+                continue
+            self._session.put(StillPicture(frame, file_format, input_seq, arrived, time.monotonic()))
+
+    async def _write_for_ever(self) -> None:
+        try:
+            while True:
+                await self._to_write.wait()
+                self._to_write.clear()
+                while self._texts:
+                    await self._socket.send_str(self._texts.popleft())
+                result = self._results.take()
+                if result is not None:
+                    await self._write_result(result)
+        except ConnectionError:
+            pass  # the reading side notices too, and ends the session
+
+    async def _write_result(self, result: _Result) -> None:
+        source, frame = result.source, result.frame
+        begun = time.monotonic()
+        loop = asyncio.get_running_loop()
+        data = await loop.run_in_executor(self._codec, encode, frame, source.file_format)
+        now = time.monotonic()
+        timings = {
+            "decode": (source.decoded - source.arrived) * 1000,
+            "encode": (now - begun) * 1000,
+            "total": (now - source.arrived) * 1000,
+        }
+        if result.pipeline_ms is not None:
+            timings["pipeline"] = result.pipeline_ms
+        description = ProcessedFrameData(
+            seq=self._outputs,
+            input_seq=source.input_seq,
+            width=frame.width,
+            height=frame.height,
+            format=source.file_format,
+            bytes=len(data),
+            settings_version=result.version,
+            dropped=max(0, source.input_seq - self._last_input - 1 - self._bad_inputs),
+            processed=result.pipeline_ms is not None,
+            timings_ms={name: round(value, 2) for name, value in timings.items()},
+        )
+        self._outputs += 1
+        self._last_input, self._bad_inputs = source.input_seq, 0
+        self._session.statistics.count("sent", now)
+        await self._socket.send_str(messages.encode(description))
+        await self._socket.send_bytes(data)

@@ -1,0 +1,111 @@
+"""The application: builds every part, runs them, ends them in the right order. No global, no work at import."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import signal
+import sys
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+
+from aiohttp import web
+
+from pipeline.registry import ENTRIES
+from pipeline.worker.supervisor import Supervisor
+from webrtc_server.config import Config
+from webrtc_server.limits import OFFER_BYTES
+from webrtc_server.rtc import patches
+from webrtc_server.rtc.peer import IceServer
+from webrtc_server.sessions.manager import SessionManager
+from webrtc_server.sessions.painters import Painters
+from webrtc_server.static_files import static_dir
+from webrtc_server.web.info_api import InfoApi
+from webrtc_server.web.middleware import add_headers, errors, origins
+from webrtc_server.web.session_api import SessionApi
+from webrtc_server.web.ws_api import WebSocketApi
+
+CODEC_THREADS = 2  # for the pictures of /ws; WebRTC's codecs have aiortc's own threads
+SHUTDOWN_TIMEOUT = 5.0  # seconds for requests in flight, once the sessions have ended
+
+MANAGER: web.AppKey[SessionManager] = web.AppKey("manager", SessionManager)
+SUPERVISOR: web.AppKey[Supervisor] = web.AppKey("supervisor", Supervisor)
+
+
+def build_app(config: Config, pipeline: str, reason: str) -> web.Application:
+    """The whole server as an aiohttp application; its worker starts and ends with it. Needs a running event loop."""
+    supervisor = Supervisor(_with_fallbacks(pipeline))
+    painters = Painters(supervisor, pipeline, reason)
+    manager = SessionManager(painters, config.session_settings(pipeline), config.max_sessions)
+    codec = ThreadPoolExecutor(CODEC_THREADS, "pictures")
+    ice_servers = [
+        IceServer(server.urls, server.username, server.credential.get_secret_value() if server.credential else None)
+        for server in config.ice_servers
+    ]
+    if config.ice_loopback or _is_loopback(config.host):
+        patches.offer_loopback()
+
+    async def parts(app: web.Application) -> AsyncIterator[None]:
+        supervisor.start()
+        manager.start()
+        yield
+        await manager.close()
+        await supervisor.close()
+        codec.shutdown(cancel_futures=True)
+
+    app = web.Application(client_max_size=OFFER_BYTES, middlewares=[errors, origins(config.allowed_origins)])
+    app[MANAGER] = manager
+    app[SUPERVISOR] = supervisor
+    app.on_response_prepare.append(add_headers)
+    app.on_shutdown.append(lambda _: manager.close())
+    app.cleanup_ctx.append(parts)
+    app.add_routes(SessionApi(manager, ice_servers).routes())
+    app.add_routes(WebSocketApi(manager, codec).routes())
+    app.add_routes(InfoApi(manager, ice_servers).routes())
+    app.add_routes(_pages())
+    return app
+
+
+def _with_fallbacks(pipeline: str) -> list[str]:
+    """The pipeline asked for, then the others, best first: what one machine cannot load another might."""
+    return [pipeline, *(name for name, entry in ENTRIES.items() if name != pipeline and entry.missing() is None)]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _pages() -> list[web.AbstractRouteDef]:
+    folder = static_dir()
+
+    async def index(request: web.Request) -> web.FileResponse:
+        return web.FileResponse(folder / "index.html", headers={"Cache-Control": "no-cache"})
+
+    return [web.get("/", index), web.static("/static", folder, follow_symlinks=False)]
+
+
+def run(config: Config, pipeline: str, reason: str) -> int:
+    """Serve until SIGINT or SIGTERM; the exit code. Raises OSError if the address cannot be listened on."""
+    return asyncio.run(_serve(config, pipeline, reason))
+
+
+async def _serve(config: Config, pipeline: str, reason: str) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signal_number, stop.set)
+    runner = web.AppRunner(build_app(config, pipeline, reason), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, config.host, config.port)
+        await site.start()
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        sys.stdout.write(f"listening on http://{host}:{runner.addresses[0][1]}\n")
+        sys.stdout.flush()
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+    return 0

@@ -1,0 +1,41 @@
+"""A request's JSON body as a checked model. Every handler that takes one reads it here."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from webrtc_server.limits import JSON_BYTES
+from webrtc_server.protocol.error_codes import ClientError, Code
+from webrtc_server.protocol.json_guard import parse_object
+
+BODY_TIMEOUT = 10.0  # seconds to send a body
+
+M = TypeVar("M", bound=BaseModel)
+
+
+async def read_object(request: web.Request, limit: int = JSON_BYTES) -> dict[str, Any]:
+    """The body as an object. Raises ClientError `unsupported_media_type`, `too_large`, `bad_message`."""
+    if request.content_type != "application/json":
+        raise ClientError(Code.UNSUPPORTED_MEDIA_TYPE)
+    if (request.content_length or 0) > limit:
+        raise ClientError(Code.TOO_LARGE, f"The body has more than {limit // 1024} KiB.")
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            body = await request.read()
+    except TimeoutError:
+        raise ClientError(Code.BAD_MESSAGE, "The body did not come in time.") from None
+    return parse_object(body, limit)
+
+
+async def read_model(request: web.Request, model: type[M], limit: int = JSON_BYTES) -> M:
+    """The body as a `model`. Raises ClientError as `read_object` does, and `bad_message` naming the bad fields."""
+    value = await read_object(request, limit)
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        fields = tuple((".".join(map(str, item["loc"]))[:100], item["msg"]) for item in error.errors()[:20])
+        raise ClientError(Code.BAD_MESSAGE, "The body is not as it should be.", fields=fields) from None

@@ -1,0 +1,105 @@
+"""What anyone may know: health, what the server can do, the settings' schema. Never another user's identifiers."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Any
+
+from aiohttp import web
+
+from pipeline.settings import Settings
+from webrtc_server.protocol.error_codes import Code
+from webrtc_server.rtc.peer import IceServers
+from webrtc_server.sessions.manager import SessionManager
+
+DISTRIBUTION = "live-diffusion"
+
+
+def version() -> str:
+    """Of the installed distribution; a checkout that is not installed has none."""
+    try:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return "checkout"
+
+
+class InfoApi:
+    def __init__(self, manager: SessionManager, ice_servers: IceServers) -> None:
+        self._manager = manager
+        self._painters = manager.painters
+        self._ice_servers = ice_servers
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/healthz", self.health),
+            web.get("/readyz", self.ready),
+            web.get("/api/status", self.status),
+            web.get("/api/settings/schema", self.schema),
+            web.get("/api/models", self.models),
+            web.get("/api/ice", self.ice),
+            web.get("/api/version", self.version),
+        ]
+
+    async def health(self, request: web.Request) -> web.Response:
+        """That this answers is the answer: the event loop runs."""
+        return web.json_response({"status": "ok"})
+
+    async def ready(self, request: web.Request) -> web.Response:
+        """200 if a new session would be painted now, otherwise 503 with the reasons."""
+        reasons = [{"code": code, "detail": detail} for code, detail in self._not_ready()]
+        return web.json_response({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
+
+    def _not_ready(self) -> list[tuple[Code, str]]:
+        worker = self._painters.supervisor.state
+        reasons = []
+        if self._manager.draining:
+            reasons.append((Code.DRAINING, "the server is about to stop"))
+        if worker.phase == "failed":
+            reasons.append((Code.MODEL_LOAD_FAILED, worker.message))
+        elif worker.phase != "ready":
+            reasons.append((Code.WORKER_RESTARTING, f"the picture process is {worker.phase}"))
+        if self._manager.is_full:
+            reasons.append((Code.CAPACITY, "all places are taken"))
+        return reasons
+
+    async def status(self, request: web.Request) -> web.Response:
+        worker = self._painters.supervisor.state
+        return web.json_response(
+            {
+                "state": {"ready": "running", "failed": "degraded", "down": "loading"}.get(worker.phase, worker.phase),
+                "pipeline": self._painters.default,
+                "reason": self._painters.reason,
+                "pipelines": self._painters.available,
+                "device": self._painters.device,
+                "sessions": len(self._manager.sessions),
+                "max_sessions": self._manager.max_sessions,
+                "worker_restarts": self._painters.supervisor.restarts,
+                "version": version(),
+            }
+        )
+
+    async def schema(self, request: web.Request) -> web.Response:
+        """The JSON Schema of the settings, with the pipelines and defaults of this very server."""
+        schema: dict[str, Any] = Settings.model_json_schema()
+        defaults = self._manager.default_settings().model_dump(mode="json")
+        for name, properties in schema["properties"].items():
+            properties["default"] = defaults[name]
+        schema["properties"]["pipeline"]["enum"] = list(self._painters.available)
+        schema["properties"]["pipeline"]["x-titles"] = self._painters.available
+        return web.json_response(schema)
+
+    async def models(self, request: web.Request) -> web.Response:
+        """No pipeline of this version has models to choose from."""
+        return web.json_response({"models": []})
+
+    async def ice(self, request: web.Request) -> web.Response:
+        """For `RTCPeerConnection`."""
+        servers = [
+            {"urls": list(server.urls)}
+            | ({"username": server.username, "credential": server.credential} if server.username else {})
+            for server in self._ice_servers
+        ]
+        return web.json_response({"iceServers": servers}, headers={"Cache-Control": "no-store"})
+
+    async def version(self, request: web.Request) -> web.Response:
+        return web.json_response({"version": version(), "protocol": 1})

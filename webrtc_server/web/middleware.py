@@ -1,0 +1,74 @@
+"""What holds for every request: errors as RFC 9457 problems, who may ask, and the security headers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from webrtc_server.observe.log import get_logger
+from webrtc_server.protocol.error_codes import ClientError, Code
+from webrtc_server.protocol.messages import ErrorData
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_BY_STATUS = {404: Code.NOT_FOUND, 405: Code.NOT_FOUND, 413: Code.TOO_LARGE}
+
+logger = get_logger(__name__)
+
+
+def problem(error: ClientError, status: int | None = None) -> web.Response:
+    """RFC 9457 `application/problem+json`, with the members of the protocol's own error beside it."""
+    data = ErrorData.of(error).model_dump(mode="json")
+    body = {
+        "type": f"/docs/errors#{error.code}",
+        "title": error.row.message,
+        "status": status or error.row.status,
+        "detail": data.pop("message"),
+    } | data
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+    return web.json_response(body, status=body["status"], content_type="application/problem+json", headers=headers)
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ClientError as error:
+        return problem(error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return problem(ClientError(_BY_STATUS.get(error.status, Code.BAD_MESSAGE), error.reason), error.status)
+    except Exception:
+        logger.exception("request failed", method=request.method, path=request.path)
+        return problem(ClientError(Code.INTERNAL))
+
+
+def origins(allowed: tuple[str, ...]) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    """Pages of other origins may neither open `/ws` nor change anything. Clients that send no Origin are no pages."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get("Origin")
+        guarded = request.method not in SAFE_METHODS or request.path == "/ws"
+        if guarded and origin is not None and "*" not in allowed and origin not in allowed:
+            if urlsplit(origin).netloc.lower() != request.host.lower():
+                raise ClientError(Code.ORIGIN_DENIED)
+        return await handler(request)
+
+    return check
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """For `on_response_prepare`."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)

@@ -1,0 +1,63 @@
+"""`POST /offer` and what can be done to a session over HTTP. Thin: the transport and the manager do the work."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
+
+from webrtc_server.limits import OFFER_BYTES
+from webrtc_server.rtc.peer import IceServers
+from webrtc_server.sessions.manager import SessionManager
+from webrtc_server.transports.webrtc import WebRtcTransport
+from webrtc_server.web.body import read_model, read_object
+
+
+class OfferBody(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    sdp: str
+    type: Literal["offer"]
+    settings: dict[str, Any] | None = None
+    client_id: str | None = Field(default=None, min_length=1, max_length=64)
+
+
+class SessionApi:
+    def __init__(self, manager: SessionManager, ice_servers: IceServers) -> None:
+        self._manager = manager
+        self._ice_servers = ice_servers
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.post("/offer", self.offer),
+            web.delete("/api/sessions/{session_id}", self.delete),
+            web.patch("/api/sessions/{session_id}/settings", self.patch_settings),
+        ]
+
+    async def offer(self, request: web.Request) -> web.Response:
+        """A complete offer in, a complete answer out."""
+        body = await read_model(request, OfferBody, OFFER_BYTES)
+        session = await self._manager.create(body.settings, body.client_id)
+        try:
+            transport = WebRtcTransport(session, self._ice_servers, lambda: self._manager.end_soon(session))
+            sdp = await transport.answer(body.sdp)
+        except BaseException:
+            await self._manager.end(session)
+            raise
+        return web.json_response(
+            {"sdp": sdp, "type": "answer", "session_id": session.session_id, "view_id": session.view_id}
+        )
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Repeatable: a session that ended a short while ago is no error."""
+        session_id = request.match_info["session_id"]
+        if not self._manager.has_ended(session_id):
+            await self._manager.end(self._manager.find(session_id))
+        return web.json_response({"ended": True})
+
+    async def patch_settings(self, request: web.Request) -> web.Response:
+        """As the `settings` message, for clients without a data channel."""
+        session = self._manager.find(request.match_info["session_id"])
+        applied = await session.apply(await read_object(request))
+        return web.json_response(applied.model_dump(mode="json"))

@@ -1,0 +1,38 @@
+"""`GET /ws`: pictures and JSON on one socket. Thin: reads the socket, `transports/ws_pictures.py` does the rest."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from aiohttp import WSMsgType, web
+
+from webrtc_server.limits import WS_HEARTBEAT, WS_MESSAGE_BYTES
+from webrtc_server.sessions.manager import SessionManager
+from webrtc_server.transports.ws_pictures import WebSocketTransport
+
+
+class WebSocketApi:
+    def __init__(self, manager: SessionManager, codec: ThreadPoolExecutor) -> None:
+        self._manager = manager
+        self._codec = codec
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/ws", self.connect)]
+
+    async def connect(self, request: web.Request) -> web.WebSocketResponse:
+        """Compression is off: pictures do not shrink, and a small message could unpack into a large one."""
+        socket = web.WebSocketResponse(max_msg_size=WS_MESSAGE_BYTES, compress=False, heartbeat=WS_HEARTBEAT)
+        if not socket.can_prepare(request).ok:
+            raise web.HTTPUpgradeRequired(reason="This address speaks WebSocket only.")
+        session = await self._manager.create(None)
+        try:
+            await socket.prepare(request)
+            transport = WebSocketTransport(session, socket, self._codec)
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    transport.receive_text(message.data)
+                elif message.type is WSMsgType.BINARY:
+                    transport.receive_binary(message.data)
+        finally:
+            await self._manager.end(session)
+        return socket
