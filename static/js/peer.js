@@ -1,0 +1,101 @@
+// One RTCPeerConnection: the camera track out, the painted track in, the DataChannel `control` both ways.
+// One offer, one answer, no trickle; a lost peer is closed and replaced by a new one, never mended.
+
+import { lostProblem, noLinkProblem, unsupportedProblem } from "./errors.js";
+
+/** @typedef {import("./protocol.js").Problem} Problem */
+
+const GATHERING_LIMIT_MS = 1_000; // the server learns our address from the checks, so candidates are a courtesy
+const DISCONNECTED_LIMIT_MS = 3_000; // ICE often comes back by itself within this time
+
+/**
+ * @typedef {object} PeerHooks
+ * @property {(text: unknown) => void} onMessage
+ * @property {(stream: MediaStream) => void} onResult
+ * @property {(problem: Problem) => void} onLost
+ */
+
+export class Peer {
+  #connection;
+  #sender;
+  #channel;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #patience;
+
+  /**
+   * @param {MediaStreamTrack} track
+   * @param {RTCIceServer[]} iceServers
+   * @param {PeerHooks} hooks
+   */
+  constructor(track, iceServers, { onMessage, onResult, onLost }) {
+    const connection = new RTCPeerConnection({ iceServers });
+    this.#connection = connection;
+    this.#sender = connection.addTransceiver(track, { direction: "sendrecv" }).sender;
+    this.#channel = connection.createDataChannel("control");
+    this.#channel.onmessage = (event) => onMessage(event.data);
+    this.#channel.onclose = () => onLost(lostProblem());
+    connection.ontrack = (event) => onResult(new MediaStream([event.track]));
+    let opened = false;
+    connection.onconnectionstatechange = () => {
+      clearTimeout(this.#patience);
+      const state = connection.connectionState;
+      if (state === "connected") opened = true;
+      if (state === "failed") onLost(opened ? lostProblem() : noLinkProblem());
+      if (state === "disconnected") {
+        this.#patience = setTimeout(() => onLost(lostProblem()), DISCONNECTED_LIMIT_MS);
+      }
+    };
+  }
+
+  static assertSupported() {
+    if (!("RTCPeerConnection" in globalThis)) throw unsupportedProblem();
+  }
+
+  /** @returns {Promise<string>} the SDP of a complete offer */
+  async offer() {
+    await this.#connection.setLocalDescription();
+    await this.#gathered();
+    return this.#connection.localDescription?.sdp ?? "";
+  }
+
+  /** @param {RTCSessionDescriptionInit} answer */
+  accept(answer) {
+    return this.#connection.setRemoteDescription({ type: answer.type, sdp: answer.sdp ?? "" });
+  }
+
+  /** @param {MediaStreamTrack} track takes the place of the one being sent, without a new offer */
+  replaceTrack(track) {
+    return this.#sender.replaceTrack(track);
+  }
+
+  /** @param {string} text @returns {boolean} whether there was an open channel to send it on */
+  send(text) {
+    if (this.#channel.readyState !== "open") return false;
+    this.#channel.send(text);
+    return true;
+  }
+
+  getStats() {
+    return this.#connection.getStats();
+  }
+
+  close() {
+    clearTimeout(this.#patience);
+    this.#channel.onclose = null;
+    this.#channel.onmessage = null;
+    this.#connection.onconnectionstatechange = null;
+    this.#connection.close();
+  }
+
+  /** @returns {Promise<void>} */
+  #gathered() {
+    const connection = this.#connection;
+    if (connection.iceGatheringState === "complete") return Promise.resolve();
+    return new Promise((resolve) => {
+      setTimeout(resolve, GATHERING_LIMIT_MS);
+      connection.addEventListener("icegatheringstatechange", () => {
+        if (connection.iceGatheringState === "complete") resolve();
+      });
+    });
+  }
+}

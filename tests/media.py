@@ -1,0 +1,44 @@
+"""The film that stands in for a camera: a photograph of a person, slowly panned, as Motion JPEG.
+
+Chromium plays it in a loop as its fake camera (`--use-file-for-fake-video-capture`), at its own 30 frames a second.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+import skimage.data
+import skimage.transform
+
+WIDTH, HEIGHT = 640, 480
+FRAMES = 90  # three seconds
+ZOOM = 1.5  # of the photograph's 512 pixels: leaves room to move the 640 x 480 window about
+QUALITY = 90
+
+
+def camera_film(folder: Path) -> Path:
+    """The film in `folder`, made at the first call."""
+    path = folder / "camera.mjpeg"
+    if not path.exists():
+        photograph = _photograph()
+        path.write_bytes(b"".join(_frame(photograph, index / FRAMES) for index in range(FRAMES)))
+    return path
+
+
+def _photograph() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """The astronaut Eileen Collins, by NASA (public domain); it lies in scikit-image's wheel."""
+    side = round(512 * ZOOM)
+    scaled = skimage.transform.resize(skimage.data.astronaut(), (side, side), anti_aliasing=True)
+    return (scaled * 255).round().astype(np.uint8)
+
+
+def _frame(photograph: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], phase: float) -> bytes:
+    """One picture of a pan that ends where it began."""
+    turn = 2 * math.pi * phase
+    top = round((photograph.shape[0] - HEIGHT) * (0.12 + 0.08 * math.sin(turn)))
+    left = round((photograph.shape[1] - WIDTH) * (0.3 + 0.2 * math.cos(turn)))
+    window = np.ascontiguousarray(photograph[top : top + HEIGHT, left : left + WIDTH])
+    return simplejpeg.encode_jpeg(window, quality=QUALITY, colorsubsampling="420")
