@@ -166,18 +166,12 @@ export class Client {
     }
   }
 
-  /** A server that restarts wants the page back; one that ended this very session does not. @param {Status} status */
+  /** A server that stops for a restart wants the page back; a session ended for a reason of its own does not. @param {Status} status */
   #closedByServer({ reason, message, retry_in_s }) {
-    const problem = asProblem({
-      code: reason ?? "closed",
-      message: message || "The server ended this session.",
-    });
-    if (reason === "draining" || typeof retry_in_s === "number") {
-      const retryInMs = typeof retry_in_s === "number" ? retry_in_s * 1000 : null;
-      this.#dispatch({ type: "lost", problem: { ...problem, retryable: true }, retryInMs });
-    } else {
-      this.#dispatch({ type: "ended", problem });
-    }
+    const retryable = !reason || reason === "draining";
+    const problem = { ...asProblem({ code: reason ?? "closed", message }), retryable };
+    if (retryable) this.#dispatch({ type: "lost", problem, retryInMs: retry_in_s && retry_in_s * 1000 });
+    else this.#dispatch({ type: "ended", problem });
   }
 
   /** @param {MediaStream} stream */

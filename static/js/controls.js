@@ -95,14 +95,16 @@ class Field {
    */
   constructor(name, property, send, prompt) {
     const id = `setting-${name}`;
-    const names = { labelled: id, describedby: `${id}-hint ${id}-error` };
+    const names = { labelled: id, label: `${id}-label`, describedby: `${id}-hint ${id}-error` };
     const slider = property.widget === "range";
     this.#pacer = slider ? throttle(send, SLIDER_INTERVAL_MS) : debounce(send, TYPING_PAUSE_MS);
     this.#live = property.apply === "live";
     this.#widget = makeWidget(property, names, (value, finished) => this.#changed(value, finished), prompt);
     this.#error = make("p", { id: `${id}-error`, class: "error", role: "alert" });
     const hint = make("p", { id: `${id}-hint`, class: "hint" }, property.description);
-    const label = make("label", { for: id, id: `${id}-label` }, property.title);
+    const several = property.widget === "prompts"; // a group of inputs, each with a label of its own
+    const label = make(several ? "span" : "label", { class: "label", id: names.label }, property.title);
+    if (!several) label.setAttribute("for", id);
     const head = make("div", { class: "head" }, label);
     if (property.apply === "rebuild") head.append(make("span", { class: "tag" }, "reloads"));
     head.append(this.#mark);

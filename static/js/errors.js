@@ -40,18 +40,18 @@ export function cameraProblem(error) {
     "The camera could not be opened.",
     "Try another camera, or use the test card.",
   ];
-  return problem(name, message, fix);
+  return problem(`camera/${name}`, message, fix);
 }
 
 /** Whether the test card would help. @param {Problem} problem */
 export function isCameraProblem({ code }) {
-  return code in CAMERA || ["Error", "TypeError", "insecure_context", "camera_ended"].includes(code);
+  return code.startsWith("camera/");
 }
 
 /** @param {{ origin: string, port: string }} location */
 export function insecureProblem({ origin, port }) {
   return problem(
-    "insecure_context",
+    "camera/insecure_context",
     `Browsers give a camera to secure pages only, and ${origin} is not one.`,
     `On the server's own machine open http://localhost${port && `:${port}`}; from elsewhere use https. The test card works here too.`,
   );
@@ -91,7 +91,7 @@ export function noLinkProblem() {
 
 export function cameraEndedProblem() {
   return problem(
-    "camera_ended",
+    "camera/ended",
     "The camera was unplugged or taken away.",
     "Choose another camera and press Start.",
   );

@@ -90,13 +90,12 @@ function connect(session, now) {
 /**
  * Doubling waits, spread by a quarter either way so that the pages of a restarted server do not return at once.
  * @param {Session} session @param {Problem} problem @param {number} now @param {number} chance
- * @param {number | null} [retryInMs] the server's own wish
+ * @param {number | null} [retryInMs] the server's own wish; a server that has one is worth waiting for
  * @returns {{ session: Session, effect: Effect }}
  */
-function wait(session, problem, now, chance, retryInMs) {
-  if (!problem.retryable || (!session.proven && session.attempt >= UNPROVEN_TRIES)) {
-    return fail(session, problem);
-  }
+function wait(session, problem, now, chance, retryInMs = null) {
+  const hopeless = !session.proven && session.attempt >= UNPROVEN_TRIES && retryInMs === null;
+  if (!problem.retryable || hopeless) return fail(session, problem);
   const doubled = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.max(0, session.attempt - 1));
   const pause = retryInMs ?? doubled * (0.75 + chance / 2);
   return { session: { ...session, phase: "waiting", deadline: now + pause, problem }, effect: "disconnect" };

@@ -63,7 +63,8 @@ export function read(report) {
 }
 
 /**
- * The measured parts of the way from camera to screen, in its order. Parts without a measurement are left out.
+ * The measured parts of the way from camera to screen, in its order. Parts without a measurement are left out;
+ * the server's is its median from the arrival of a picture to the sending of the painted one.
  * @param {Reading} before @param {Reading} now @param {ServerStats | null} server
  * @returns {Part[]}
  */
@@ -72,7 +73,7 @@ export function latencyParts(before, now, server) {
   const parts = [
     ["Encoding here", mean(before.encoded, now.encoded)],
     ["Network, both ways", now.roundTrip === null ? null : now.roundTrip * 1000],
-    ["Server", server && serverTime(server)],
+    ["Server", server?.stages_ms.server?.p50 ?? null],
     ["Receiving and decoding here", mean(before.received, now.received)],
   ];
   return parts.flatMap(([label, ms]) => (ms === null ? [] : [{ label, ms }]));
@@ -81,13 +82,6 @@ export function latencyParts(before, now, server) {
 /** @param {Reading} before @param {Reading} now @returns {number | null} kbit/s of the result */
 export function bitrate(before, now) {
   return now.at > before.at ? (8 * (now.bytes - before.bytes)) / (now.at - before.at) : null;
-}
-
-/** Half of the frames take less: `total` where the server has one, otherwise its stages together. @param {ServerStats} server */
-function serverTime({ stages_ms }) {
-  const medians = Object.values(stages_ms).flatMap((stage) => stage.p50 ?? []);
-  const whole = stages_ms.total?.p50 ?? medians.reduce((sum, ms) => sum + ms, 0);
-  return medians.length > 0 ? whole : null;
 }
 
 /** @param {Sum} before @param {Sum} now @returns {number | null} milliseconds for one, of those measured since `before` */

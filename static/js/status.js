@@ -27,7 +27,7 @@ export function describe(session, status) {
     case "connecting":
       return line("busy", "Connecting", "Opening the video link to the server.");
     case "waiting":
-      return line("warn", "Reconnecting", session.problem?.message ?? "");
+      return line("warn", session.proven ? "Reconnecting" : "Waiting", session.problem?.message ?? "");
     case "failed":
       return line("bad", "Stopped", session.problem?.message ?? "");
     case "live":

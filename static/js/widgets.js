@@ -11,6 +11,7 @@ import { title } from "./status.js";
  * @property {unknown} default
  * @property {string} [type]
  * @property {string[]} [enum]
+ * @property {Record<string, string>} [x-titles] of the values in `enum`
  * @property {number} [minimum]
  * @property {number} [maximum]
  * @property {number} [maxLength]
@@ -23,7 +24,7 @@ import { title } from "./status.js";
  */
 
 /** @typedef {(value: unknown, finished: boolean) => void} Emit */
-/** @typedef {{ labelled: string, describedby: string }} Names ids of the input and of the texts about it */
+/** @typedef {{ labelled: string, label: string, describedby: string }} Names ids of the input, its label, the texts about it */
 /** @typedef {{ parts: HTMLElement[], beside?: HTMLElement, set: (value: unknown) => void }} Widget */
 /** @typedef {{ text: string, weight: number }} Weighted */
 
@@ -47,7 +48,10 @@ export function makeWidget(property, names, emit, prompt) {
 
 /** @param {Property} property @param {Names} names @param {Emit} emit @returns {Widget} */
 function select(property, names, emit) {
-  const options = (property.enum ?? []).map((value) => make("option", { value }, title(value)));
+  const words = property["x-titles"] ?? {};
+  const options = (property.enum ?? []).map((value) =>
+    make("option", { value }, words[value] ?? title(value)),
+  );
   const input = make("select", { id: names.labelled, "aria-describedby": names.describedby }, ...options);
   input.onchange = () => emit(input.value, true);
   return {
@@ -205,7 +209,7 @@ function blend(property, names, emit, prompt) {
   const most = property.anyOf?.find((choice) => choice.maxItems)?.maxItems ?? 2;
   const rows = make("div", { class: "rows" });
   const add = make("button", { type: "button", class: "quiet", "aria-describedby": names.describedby });
-  const group = make("div", { id: names.labelled, role: "group", class: "blend" }, rows, add);
+  const group = make("div", { role: "group", "aria-labelledby": names.label, class: "blend" }, rows, add);
 
   /** @returns {Weighted[] | null} */
   function value() {

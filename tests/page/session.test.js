@@ -1,0 +1,120 @@
+// The connect state machine: every way from Start to a picture, and every way it can go wrong.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  CONNECT_LIMIT_MS,
+  FIRST_WAIT_MS,
+  IDLE,
+  LONGEST_WAIT_MS,
+  step,
+  UNPROVEN_TRIES,
+} from "../../static/js/session.js";
+
+const MIDDLE = 0.5; // the chance that spreads nothing
+const lost = { code: "lost", message: "gone", fix: "", fields: [], retryable: true };
+const refused = { ...lost, code: "no_video", retryable: false };
+
+/** Plays events one after another, at given times; the last session and all effects. */
+function play(events, from = IDLE) {
+  let session = from;
+  const effects = [];
+  for (const { at = 0, ...event } of events) {
+    const next = step(session, event, at, MIDDLE);
+    session = next.session;
+    if (next.effect !== "none") effects.push(next.effect);
+  }
+  return { session, effects };
+}
+
+const toLive = [{ type: "start" }, { type: "source_opened" }, { type: "connected" }];
+
+test("start asks for the camera, then connects, then is live", () => {
+  const { session, effects } = play(toLive);
+  assert.deepEqual(effects, ["open_source", "connect"]);
+  assert.equal(session.phase, "live");
+  assert.equal(session.deadline, null);
+});
+
+test("stop lets everything go, from any phase", () => {
+  for (let events = 0; events <= toLive.length; events++) {
+    const { session, effects } = play([...toLive.slice(0, events), { type: "stop" }]);
+    assert.deepEqual(session, IDLE);
+    assert.equal(effects.at(-1), "close");
+  }
+});
+
+test("a refused camera is told and nothing is left open", () => {
+  const { session, effects } = play([{ type: "start" }, { type: "source_failed", problem: refused }]);
+  assert.deepEqual([session.phase, session.problem], ["failed", refused]);
+  assert.equal(effects.at(-1), "close");
+  assert.equal(play([{ type: "start" }], session).session.phase, "asking");
+});
+
+test("a lost connection is tried again for ever, with doubling waits up to a limit", () => {
+  let { session } = play(toLive);
+  const waits = [];
+  let now = 0;
+  for (let i = 0; i < 8; i++) {
+    session = play([{ type: "lost", problem: lost, at: now }], session).session;
+    assert.equal(session.phase, "waiting");
+    waits.push(session.deadline - now);
+    now = session.deadline;
+    const again = play([{ type: "tick", at: now }], session);
+    assert.deepEqual(again.effects, ["connect"]);
+    session = again.session;
+  }
+  assert.deepEqual(
+    waits.slice(0, 4),
+    [1, 1, 2, 4].map((times) => times * FIRST_WAIT_MS),
+  );
+  assert.equal(waits.at(-1), LONGEST_WAIT_MS);
+});
+
+test("chance spreads the waits by a quarter either way", () => {
+  const live = play(toLive).session;
+  const event = { type: "lost", problem: lost };
+  assert.equal(step(live, event, 0, 0).session.deadline, 0.75 * FIRST_WAIT_MS);
+  assert.equal(step(live, event, 0, 1).session.deadline, 1.25 * FIRST_WAIT_MS);
+});
+
+test("a tick before its time changes nothing", () => {
+  const waiting = play([...toLive, { type: "lost", problem: lost }]).session;
+  assert.equal(step(waiting, { type: "tick" }, waiting.deadline - 1, MIDDLE).session, waiting);
+});
+
+test("a connection that takes too long is lost, and named as a blocked link", () => {
+  const { session, effects } = play([...toLive.slice(0, 2), { type: "tick", at: CONNECT_LIMIT_MS }]);
+  assert.equal(session.phase, "waiting");
+  assert.equal(session.problem.code, "ice_failed");
+  assert.equal(effects.at(-1), "disconnect");
+});
+
+test("a server that never worked is given up after a few tries", () => {
+  let session = play(toLive.slice(0, 2)).session;
+  for (let tries = 1; tries < UNPROVEN_TRIES; tries++) {
+    session = play([{ type: "lost", problem: lost }, { type: "retry" }], session).session;
+    assert.equal(session.phase, "connecting");
+  }
+  assert.equal(play([{ type: "lost", problem: lost }], session).session.phase, "failed");
+});
+
+test("a server that says when to come back is waited for", () => {
+  let session = play(toLive.slice(0, 2)).session;
+  for (let tries = 0; tries < 3 * UNPROVEN_TRIES; tries++) {
+    session = play([{ type: "lost", problem: lost, retryInMs: 5000 }], session).session;
+    assert.deepEqual([session.phase, session.deadline], ["waiting", 5000]);
+    session = play([{ type: "retry" }], session).session;
+  }
+});
+
+test("what cannot get better is not tried again", () => {
+  assert.equal(play([...toLive, { type: "lost", problem: refused }]).session.phase, "failed");
+  assert.equal(play([...toLive, { type: "ended", problem: lost }]).session.phase, "failed");
+});
+
+test("late news of a connection that was given up changes nothing", () => {
+  for (const event of [{ type: "connected" }, { type: "lost", problem: lost }, { type: "source_opened" }]) {
+    assert.deepEqual(play([event]), { session: IDLE, effects: [] });
+  }
+});
