@@ -168,7 +168,7 @@ def test(pytest_arguments: list[str]) -> int:
     steps.run("lint", *python, "ruff", "check")
     steps.run("format", *python, "ruff", "format", "--check")
     steps.run("types", *python, "mypy")
-    steps.run("imports", str(tools / "lint-imports"))
+    steps.run("imports", str(tools / "lint-imports"), "--no-logo")
     page(steps)
     steps.run("tests", *python, "pytest", *pytest_arguments)
     return steps.summary()

@@ -36,7 +36,7 @@ def setup(level: str, fmt: Literal["auto", "console", "json"]) -> None:
     ]
     last: list[Processor] = (
         # Plain tracebacks: the pretty ones print local variables, and these may hold secrets.
-        [structlog.dev.ConsoleRenderer(sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=repr)]
     )

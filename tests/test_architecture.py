@@ -1,0 +1,61 @@
+"""The shape of the code: import rules hold, and each source file says what it is.
+
+`lint-imports` is run by `python run.py test` too; here a planted violation shows that each rule would catch one.
+"""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from run import ROOT
+
+SOURCES = sorted(
+    path
+    for folder in ("pipeline", "webrtc_server", "tools", "tests", "bench")
+    for path in (ROOT / folder).rglob("*.py")
+    if path.read_text().strip()
+)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_says_what_it_is(path: Path) -> None:
+    doc = ast.get_docstring(ast.parse(path.read_text()))
+    assert doc, "a docstring at the head: what it does, what it never does, who calls it"
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("webrtc_server/limits.py", "import webrtc_server.web.app"),
+        ("webrtc_server/media/pacer.py", "import webrtc_server.protocol.messages"),
+        ("pipeline/frame.py", "import webrtc_server.limits"),
+        ("pipeline/frame.py", "import pipeline.worker.client"),
+        ("pipeline/worker/child.py", "import aiohttp"),
+        ("webrtc_server/sessions/session.py", "import aiortc"),
+        ("webrtc_server/sessions/session.py", "import aiohttp"),
+        ("webrtc_server/media/pacer.py", "import time"),
+        ("pipeline/policy/restart.py", "import random"),
+        ("webrtc_server/protocol/control.py", "import asyncio"),
+    ],
+)
+def test_the_import_rules_catch(file: str, line: str, tmp_path: Path) -> None:
+    for package in ("pipeline", "webrtc_server"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    planted = tmp_path / file
+    planted.write_text(f"{planted.read_text()}\n{line}\n")
+    result = lint_imports(tmp_path)
+    assert result.returncode == 1
+    assert "1 broken" in result.stdout, result.stdout
