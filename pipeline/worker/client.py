@@ -125,7 +125,7 @@ class WorkerClient:
             try:
                 await self._serve()
             except (OSError, ValueError) as error:
-                logger.warning("connection to the worker: %s", error)
+                logger.info("connection to the worker ended: %s", type(error).__name__)
             await asyncio.sleep(CONNECT_RETRY)
 
     async def _serve(self) -> None:

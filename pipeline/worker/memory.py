@@ -27,7 +27,7 @@ def fits(width: int, height: int) -> bool:
 
 
 class FrameMemory:
-    """A mapping of the slots; the descriptor is closed by `close`, the mapping goes with the last view of it."""
+    """A mapping of the slots. After `close` it goes with the last frame that views it; no new frame can be had."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -45,7 +45,7 @@ class FrameMemory:
 
     def frame(self, slot: int, width: int, height: int, pixel_format: PixelFormat) -> Frame:
         """A view of the picture in `slot`. Raises ValueError if there is no such slot or the picture is too large."""
-        if not (0 <= slot < SLOTS and fits(width, height)):
+        if not (0 <= slot < SLOTS and fits(width, height) and self._bytes.size):
             raise ValueError(f"no {width}x{height} picture fits slot {slot}")
         begin = slot * SLOT_BYTES
         return Frame(self._bytes[begin : begin + frame_bytes(width, height, pixel_format)], width, height, pixel_format)
@@ -54,6 +54,7 @@ class FrameMemory:
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+            self._bytes = np.empty(0, np.uint8)
 
 
 FIRST_BYTE = b"\n"  # an empty line before the messages; descriptors travel with it

@@ -22,6 +22,7 @@ from typing import Literal
 from pipeline.policy.restart import RestartPolicy
 from pipeline.worker.messages import MAX_LINE, Failed, Loading, Ready, Watch, decode_from_worker, encode
 
+WORKER_MODULE = "pipeline.worker.child"
 LOAD_TIMEOUT = 600.0  # seconds from the start to a first frame; a model may be downloaded in it
 STOP_TIMEOUT = 5.0  # seconds to end by itself before it is killed
 BACKLOG = 128  # connections waiting to be accepted
@@ -50,7 +51,7 @@ Listener = Callable[[WorkerState], None]
 class Supervisor:
     """One worker process and its successors. `start` returns at once; `close` ends the process in bounded time."""
 
-    def __init__(self, pipelines: Sequence[str], module: str = "pipeline.worker.child") -> None:
+    def __init__(self, pipelines: Sequence[str], module: str = WORKER_MODULE) -> None:
         self.state = WorkerState("loading")
         self.pid: int | None = None
         self.restarts = 0

@@ -110,6 +110,8 @@ class SessionManager:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            now = time.monotonic()
-            for session in list(self.sessions.values()):
-                session.tick(now)
+            self._tick_all(time.monotonic())
+
+    def _tick_all(self, now: float) -> None:
+        for session in list(self.sessions.values()):
+            session.tick(now)

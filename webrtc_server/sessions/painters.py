@@ -17,6 +17,7 @@ class Painters:
         self.device = "cpu"
         self.available = registry.available()
         self.ever_ready = False
+        self.failure: str | None = None  # why nothing could be loaded; stays while it is tried again
         supervisor.subscribe(self._on_worker)
 
     def defaults(self, settings: Settings) -> Settings:
@@ -24,9 +25,11 @@ class Painters:
         return settings.model_copy(update={"pipeline": self.default})
 
     def _on_worker(self, state: WorkerState) -> None:
+        if state.phase == "failed":
+            self.failure = state.message
         if state.phase != "ready" or state.pipeline is None:
             return
-        self.ever_ready = True
+        self.ever_ready, self.failure = True, None
         for name, why in state.failures.items():
             self.available.pop(name, None)
             if name == self.default:

@@ -204,7 +204,7 @@ class Session(Generic[P]):
         return derive(
             Facts(
                 worker_connected=self._worker.is_connected,
-                worker_failed=worker.message if worker.phase == "failed" else None,
+                worker_failed=self._painters.failure,
                 worker_ever_ready=self._painters.ever_ready,
                 progress=worker.progress,
                 has_input=self._last_input is not None and now - self._last_input <= NO_INPUT_AFTER,

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from aiohttp import web
 
 from pipeline.registry import ENTRIES
-from pipeline.worker.supervisor import Supervisor
+from pipeline.worker.supervisor import WORKER_MODULE, Supervisor
 from webrtc_server.config import Config
 from webrtc_server.limits import OFFER_BYTES
 from webrtc_server.rtc import patches
@@ -32,9 +32,11 @@ MANAGER: web.AppKey[SessionManager] = web.AppKey("manager", SessionManager)
 SUPERVISOR: web.AppKey[Supervisor] = web.AppKey("supervisor", Supervisor)
 
 
-def build_app(config: Config, pipeline: str, reason: str) -> web.Application:
+def build_app(
+    config: Config, pipeline: str, reason: str, worker_module: str = WORKER_MODULE
+) -> web.Application:
     """The whole server as an aiohttp application; its worker starts and ends with it. Needs a running event loop."""
-    supervisor = Supervisor(_with_fallbacks(pipeline))
+    supervisor = Supervisor(_with_fallbacks(pipeline), worker_module)
     painters = Painters(supervisor, pipeline, reason)
     manager = SessionManager(painters, config.session_settings(pipeline), config.max_sessions)
     codec = ThreadPoolExecutor(CODEC_THREADS, "pictures")

@@ -54,8 +54,8 @@ class InfoApi:
         reasons = []
         if self._manager.draining:
             reasons.append((Code.DRAINING, "the server is about to stop"))
-        if worker.phase == "failed":
-            reasons.append((Code.MODEL_LOAD_FAILED, worker.message))
+        if self._painters.failure is not None:
+            reasons.append((Code.MODEL_LOAD_FAILED, self._painters.failure))
         elif worker.phase != "ready":
             reasons.append((Code.WORKER_RESTARTING, f"the picture process is {worker.phase}"))
         if self._manager.is_full:
@@ -66,7 +66,7 @@ class InfoApi:
         worker = self._painters.supervisor.state
         return web.json_response(
             {
-                "state": {"ready": "running", "failed": "degraded", "down": "loading"}.get(worker.phase, worker.phase),
+                "state": "running" if worker.phase == "ready" else "degraded" if self._painters.failure else "loading",
                 "pipeline": self._painters.default,
                 "reason": self._painters.reason,
                 "pipelines": self._painters.available,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from webrtc_server.observe.log import get_logger
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.messages import ErrorData
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 HEADERS = {
@@ -53,7 +51,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem(ClientError(Code.INTERNAL))
 
 
-def origins(allowed: tuple[str, ...]) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def origins(allowed: tuple[str, ...]) -> Middleware:
     """Pages of other origins may neither open `/ws` nor change anything. Clients that send no Origin are no pages."""
 
     @web.middleware

@@ -1,0 +1,55 @@
+"""Every test is watched for leaks; tests that need a server get one in their own process, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import pytest
+
+from pipeline import registry
+from tests.fakes import fault_backend
+from tests.fakes.footprint import Footprint, leaked
+from tests.fakes.server import RunningServer
+from webrtc_server.config import Config
+
+
+@pytest.fixture(autouse=True)
+def no_leaks() -> Iterator[None]:
+    """Threads, descriptors, processes and shared memory are as before once the test has ended."""
+    before = Footprint.take()
+    yield
+    assert not leaked(before)
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pipelines `fault` and `broken` exist."""
+    entries = {entry.name: entry for entry in (fault_backend.ENTRY, fault_backend.BROKEN)}
+    monkeypatch.setattr(registry, "ENTRIES", registry.ENTRIES | entries)
+
+
+StartServer = Callable[..., Awaitable[RunningServer]]
+
+
+@pytest.fixture
+async def start_server(faults: None) -> AsyncIterator[StartServer]:
+    """Start servers: `await start_server("identity", max_sessions=2)`. Tasks that outlive them are leaks."""
+    servers: list[RunningServer] = []
+
+    async def start(pipeline: str = "identity", phase: str = "ready", **config: object) -> RunningServer:
+        server = RunningServer(Config(port=0, **config), pipeline)  # type: ignore[arg-type]
+        servers.append(server)
+        await server.start(phase)
+        return server
+
+    before = asyncio.all_tasks()
+    yield start
+    for server in servers:
+        await server.close()
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    if left:
+        _, left = await asyncio.wait(left, timeout=3)
+    assert not left
+
+

@@ -1,0 +1,78 @@
+"""A back end that does what its prompt says: `slow 0.1`, `raise`, `crash`, `reject`, or nothing. Paints a negative."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pipeline import registry
+from pipeline.backend import Report
+from pipeline.errors import ApplyFailed, PipelineError
+from pipeline.frame import Frame
+from pipeline.settings import Settings
+from pipeline.worker import child
+
+ENTRY = registry.Entry("fault", "Faults on command", "tests.fakes.fault_backend:FaultBackend")
+BROKEN = registry.Entry("broken", "Cannot be loaded", "tests.fakes.fault_backend:BrokenBackend")
+
+
+@dataclass
+class State:
+    prompt: str
+
+
+class FaultBackend:
+    name: ClassVar[str] = "fault"
+    title: ClassVar[str] = "Faults on command"
+    ignores: ClassVar[frozenset[str]] = frozenset({"steps"})
+
+    def load(self, report: Report) -> None:
+        pass
+
+    def new_state(self, settings: Settings) -> State:
+        return State("" if settings.prompt == Settings().prompt else settings.prompt)
+
+    def apply(self, state: State, settings: Settings, changed: frozenset[str]) -> None:
+        if settings.prompt == "reject":
+            raise ApplyFailed("rejected on command", "do not ask for it")
+        state.prompt = settings.prompt
+
+    def notes(self, state: State) -> list[str]:
+        return [f"prompt is {state.prompt}"]
+
+    def step(self, batch: Sequence[tuple[State, Frame]]) -> list[Frame | PipelineError]:
+        return [self._paint(state, frame) for state, frame in batch]
+
+    def _paint(self, state: State, frame: Frame) -> Frame:
+        match state.prompt.split():
+            case ["slow", seconds]:
+                time.sleep(float(seconds))
+                return frame
+            case ["raise"]:
+                raise ZeroDivisionError("on command")
+            case ["crash"]:
+                os._exit(70)
+        return Frame(255 - frame.data, frame.width, frame.height, frame.format)
+
+    def close(self) -> None:
+        pass
+
+
+class BrokenBackend(FaultBackend):
+    name: ClassVar[str] = "broken"
+
+    def load(self, report: Report) -> None:
+        raise RuntimeError("broken on purpose")
+
+
+def add_entries() -> None:
+    """Make the faults available in this process."""
+    registry.ENTRIES |= {entry.name: entry for entry in (ENTRY, BROKEN)}
+
+
+if __name__ == "__main__":  # the worker process of tests: as the real one, with the faults beside the pipelines
+    add_entries()
+    child.main()

@@ -1,0 +1,58 @@
+"""What a process holds: threads, file descriptors, child processes, shared memory by name. For the leak check."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Footprint:
+    threads: Counter[str]
+    descriptors: Counter[str]
+    children: frozenset[int]
+    shared_memory: frozenset[str]
+
+    @classmethod
+    def take(cls) -> Footprint:
+        gc.collect()
+        targets: Counter[str] = Counter()
+        for entry in Path("/proc/self/fd").iterdir():
+            try:
+                target = os.readlink(entry)
+            except FileNotFoundError:
+                continue  # the listing's own
+            targets[target.split(":")[0]] += 1
+        return cls(
+            Counter(thread.name for thread in threading.enumerate()),
+            targets,
+            frozenset(child.pid for child in psutil.Process().children(recursive=True)),
+            frozenset(os.listdir("/dev/shm")),
+        )
+
+    def excess_over(self, before: Footprint) -> dict[str, object]:
+        """What is held now and was not held before."""
+        excess = {
+            "threads": self.threads - before.threads,
+            "descriptors": self.descriptors - before.descriptors,
+            "children": self.children - before.children,
+            "shared memory": self.shared_memory - before.shared_memory,
+        }
+        return {name: value for name, value in excess.items() if value}
+
+
+def leaked(before: Footprint, patience: float = 3.0) -> dict[str, object]:
+    """What stays held, after waiting up to `patience` seconds for threads and processes to end."""
+    deadline = time.monotonic() + patience
+    while excess := Footprint.take().excess_over(before):
+        if time.monotonic() > deadline:
+            return excess
+        time.sleep(0.05)
+    return {}

@@ -1,0 +1,53 @@
+"""The whole server inside the test's own process, with its worker as a real child."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+from aiohttp import web
+
+from pipeline.policy.restart import RestartPolicy
+from webrtc_server.config import Config
+from webrtc_server.sessions.manager import SessionManager
+from webrtc_server.web.app import MANAGER, SUPERVISOR, build_app
+
+WORKER = "tests.fakes.fault_backend"
+
+
+class RunningServer:
+    def __init__(self, config: Config, pipeline: str, worker_module: str = WORKER) -> None:
+        self.app = build_app(config, pipeline, "asked for", worker_module)
+        self._runner = web.AppRunner(self.app, shutdown_timeout=2)
+
+    @property
+    def manager(self) -> SessionManager:
+        return self.app[MANAGER]
+
+    async def start(self, phase: str = "ready", timeout: float = 20) -> None:
+        """Listening, and the worker as far as `phase`: `ready` means that it has painted."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await self.worker_is(phase, timeout)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def worker_is(self, phase: str, timeout: float = 20) -> None:
+        async with asyncio.timeout(timeout):
+            while self.app[SUPERVISOR].state.phase != phase:
+                await asyncio.sleep(0.01)
+
+    def kill_worker(self) -> None:
+        pid = self.app[SUPERVISOR].pid
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+
+    def forget_deaths(self) -> None:
+        """The next death costs no more delay than the first."""
+        self.app[SUPERVISOR]._policy = RestartPolicy()
+
+    async def close(self) -> None:
+        await self._runner.cleanup()
