@@ -18,6 +18,8 @@ FRAMES = 90  # three seconds
 ZOOM = 1.5  # of the photograph's 512 pixels: leaves room to move the 640 x 480 window about
 QUALITY = 90
 
+Photograph = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
 
 def camera_film(folder: Path) -> Path:
     """The film in `folder`, made at the first call."""
@@ -28,17 +30,19 @@ def camera_film(folder: Path) -> Path:
     return path
 
 
-def _photograph() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _photograph() -> Photograph:
     """The astronaut Eileen Collins, by NASA (public domain); it lies in scikit-image's wheel."""
     side = round(512 * ZOOM)
     scaled = skimage.transform.resize(skimage.data.astronaut(), (side, side), anti_aliasing=True)
-    return (scaled * 255).round().astype(np.uint8)
+    photograph: Photograph = (scaled * 255).round().astype(np.uint8)
+    return photograph
 
 
-def _frame(photograph: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], phase: float) -> bytes:
+def _frame(photograph: Photograph, phase: float) -> bytes:
     """One picture of a pan that ends where it began."""
     turn = 2 * math.pi * phase
     top = round((photograph.shape[0] - HEIGHT) * (0.12 + 0.08 * math.sin(turn)))
     left = round((photograph.shape[1] - WIDTH) * (0.3 + 0.2 * math.cos(turn)))
     window = np.ascontiguousarray(photograph[top : top + HEIGHT, left : left + WIDTH])
-    return simplejpeg.encode_jpeg(window, quality=QUALITY, colorsubsampling="420")
+    jpeg: bytes = simplejpeg.encode_jpeg(window, quality=QUALITY, colorsubsampling="420")
+    return jpeg

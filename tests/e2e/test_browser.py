@@ -1,0 +1,204 @@
+"""The page in a real Chromium against the real server: what a user sees, and what must never happen.
+
+The camera is a film of a person (`tests/media.py`). Pictures of the page are left in `artifacts/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
+
+from run import ROOT
+from tests.e2e.chromium import EXECUTABLE, Server, Watched, chromium, difference, until
+from tests.media import camera_film
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium here; on Debian: apt-get install chromium"),
+]
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+ARTIFACTS = ROOT / "artifacts"
+
+# Mean differences of 255. The camera moves a little between two grabs; a style changes the whole picture.
+SAME = 14
+CLEARLY_OTHER = 25
+
+Scheme = Literal["light", "dark"]
+Open = Callable[..., Watched]
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return camera_film(tmp_path_factory.mktemp("film"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """With what it paints by default."""
+    running = Server(tmp_path_factory.mktemp("server") / "log")
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def browser(playwright: Playwright, film: Path) -> Iterator[Browser]:
+    with chromium(playwright, film) as started:
+        yield started
+
+
+@pytest.fixture
+def open_page(browser: Browser, server: Server) -> Iterator[Open]:
+    """Opens the page in a context of its own; in the end nothing forbidden may have happened in any of them."""
+    pages = []
+
+    def open_(at: Server = server, granted: bool = True, where: Browser = browser, scheme: Scheme = "dark") -> Watched:
+        permissions = ["camera"] if granted else []
+        page = where.new_context(permissions=permissions, color_scheme=scheme).new_page()
+        watched = Watched(page, at.url)
+        pages.append(watched)
+        page.goto(at.url)
+        page.wait_for_selector("#setting-prompt")
+        return watched
+
+    yield open_
+    assert [offence for watched in pages for offence in watched.offences] == []
+
+
+def test_the_camera_comes_back_painted_and_obeys_the_prompt(open_page: Open) -> None:
+    watched = open_page()
+    watched.start()
+    watched.say("pencil sketch")
+    until("the picture is painted", lambda: difference(watched.grab("result"), watched.grab("camera")) > CLEARLY_OTHER)
+    sketch = watched.mean("result")
+    watched.say("starry night by van gogh")
+    until("the picture is another", lambda: difference(watched.mean("result", 2), sketch) > CLEARLY_OTHER)
+    until("the numbers are shown", lambda: "fps" in watched.page.inner_text("#fps"))
+    assert "CPU" in watched.page.inner_text("#painter")
+
+
+def test_identity_shows_the_camera(open_page: Open) -> None:
+    watched = open_page()
+    watched.page.select_option("#setting-pipeline", "identity")
+    watched.start()
+    until("the result is the camera", lambda: difference(watched.grab("result"), watched.grab("camera")) < SAME)
+    assert watched.page.evaluate("document.getElementById('result').videoWidth") == 640
+
+
+def test_a_refused_setting_is_explained_beside_its_field_and_taken_back(open_page: Open) -> None:
+    watched = open_page()
+    watched.start()
+    watched.page.fill("#setting-seed", "7")
+    watched.until_applied("seed")
+    watched.page.fill("#setting-seed", "99999999999")
+    expect(watched.page.locator("#setting-seed-error")).to_contain_text("4294967295")
+    expect(watched.page.locator("#setting-seed")).to_have_value("7")
+    watched.page.fill("#setting-seed", "8")
+    watched.until_applied("seed")
+    expect(watched.page.locator("#setting-seed-error")).to_be_empty()
+
+
+def test_two_pages_never_mix(open_page: Open) -> None:
+    pages = [open_page(), open_page()]
+    for watched, prompt in zip(pages, ("pencil sketch", "stained glass"), strict=True):
+        watched.start()
+        watched.say(prompt)
+        watched.wait_frames(20)  # the change glides
+    own = [watched.mean("result") for watched in pages]
+    assert difference(*own) > CLEARLY_OTHER
+    for _ in range(10):
+        for mine, others, watched in zip(own, reversed(own), pages, strict=True):
+            watched.wait_frames(1)
+            picture = watched.grab("result")
+            assert difference(picture, mine) < difference(picture, others)
+
+
+def test_the_source_is_swapped_while_it_runs(open_page: Open) -> None:
+    watched = open_page()
+    watched.page.select_option("#setting-pipeline", "identity")
+    watched.start()
+    film = watched.mean("result", 3)
+    watched.page.select_option("#source", "test-card")
+    until("the result is the test card", lambda: difference(watched.grab("result"), film) > CLEARLY_OTHER)
+    until("the result is the test card", lambda: difference(watched.grab("result"), watched.grab("camera")) < SAME)
+
+
+def test_a_blocked_camera_is_explained_and_the_test_card_helps(open_page: Open) -> None:
+    watched = open_page(granted=False)
+    watched.page.click("#start")
+    expect(watched.page.locator("#trouble")).to_contain_text("The camera is blocked for this page.")
+    watched.page.click("#use-card")
+    watched.until_live()
+    expect(watched.page.locator("#trouble")).to_be_hidden()
+
+
+def test_a_missing_camera_is_explained(open_page: Open, playwright: Playwright) -> None:
+    with chromium(playwright, None) as without_camera:
+        watched = open_page(where=without_camera)
+        watched.page.click("#start")
+        expect(watched.page.locator("#trouble")).to_contain_text("No camera was found.")
+        watched.until_state("Stopped")
+
+
+def test_a_server_that_comes_back_is_found_again_with_the_settings(open_page: Open, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        server = Server(tmp_path / "log", "--pipeline", "identity")
+        stack.callback(server.stop)
+        server.start()
+        watched = open_page(server)
+        watched.start()
+        watched.say("a fox in the snow")
+        server.stop()
+        watched.until_state("Reconnecting")
+        server.start()
+        watched.until_live()
+        expect(watched.page.locator("#setting-prompt")).to_have_value("a fox in the snow")
+
+
+def test_settings_outlive_a_reload_and_refused_ones_do_not_stop_the_start(open_page: Open) -> None:
+    watched = open_page()
+    watched.page.evaluate('localStorage.setItem(\'live-diffusion.settings\', \'{"prompt": "fox", "steps": 9}\')')
+    watched.page.reload()
+    watched.page.wait_for_selector("#setting-prompt")
+    watched.start()
+    expect(watched.page.locator("#setting-prompt")).to_have_value("fox")
+    expect(watched.page.locator("#notice")).to_contain_text("steps")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everyone_can_use_it(open_page: Open, scheme: Scheme) -> None:
+    if not AXE.exists():
+        pytest.skip("no axe-core here; npm ci brings it")
+    watched = open_page(scheme=scheme)
+    ARTIFACTS.mkdir(exist_ok=True)
+    assert axe(watched) == []
+    watched.start()
+    watched.wait_frames(20)
+    watched.page.get_by_role("button", name="Blend with another prompt").click()
+    for details in watched.page.locator("details").all():
+        details.evaluate("element => { element.open = true; }")
+    assert axe(watched) == []
+    for width, height in ((1280, 800), (360, 780)):
+        watched.page.set_viewport_size({"width": width, "height": height})
+        assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+        (ARTIFACTS / f"page-{scheme}-{width}.png").write_bytes(watched.page.screenshot())
+
+
+def axe(watched: Watched) -> list[str]:
+    """Violations of the accessibility rules, with the elements that break them."""
+    watched.page.evaluate(AXE.read_text())
+    found = watched.page.evaluate("rules => axe.run(document, { runOnly: rules })", RULES)
+    return [f"{rule['id']}: {node['html']}" for rule in found["violations"] for node in rule["nodes"]]
