@@ -25,24 +25,24 @@ def camera_film(folder: Path) -> Path:
     """The film in `folder`, made at the first call."""
     path = folder / "camera.mjpeg"
     if not path.exists():
-        photograph = _photograph()
-        path.write_bytes(b"".join(_frame(photograph, index / FRAMES) for index in range(FRAMES)))
+        picture = photograph(ZOOM)
+        path.write_bytes(b"".join(_frame(picture, index / FRAMES) for index in range(FRAMES)))
     return path
 
 
-def _photograph() -> Photograph:
-    """The astronaut Eileen Collins, by NASA (public domain); it lies in scikit-image's wheel."""
-    side = round(512 * ZOOM)
+def photograph(zoom: float) -> Photograph:
+    """The astronaut Eileen Collins, by NASA (public domain); it lies in scikit-image's wheel, 512 pixels square."""
+    side = round(512 * zoom)
     scaled = skimage.transform.resize(skimage.data.astronaut(), (side, side), anti_aliasing=True)
-    photograph: Photograph = (scaled * 255).round().astype(np.uint8)
-    return photograph
+    pixels: Photograph = (scaled * 255).round().astype(np.uint8)
+    return pixels
 
 
-def _frame(photograph: Photograph, phase: float) -> bytes:
+def _frame(picture: Photograph, phase: float) -> bytes:
     """One picture of a pan that ends where it began."""
     turn = 2 * math.pi * phase
-    top = round((photograph.shape[0] - HEIGHT) * (0.12 + 0.08 * math.sin(turn)))
-    left = round((photograph.shape[1] - WIDTH) * (0.3 + 0.2 * math.cos(turn)))
-    window = np.ascontiguousarray(photograph[top : top + HEIGHT, left : left + WIDTH])
+    top = round((picture.shape[0] - HEIGHT) * (0.12 + 0.08 * math.sin(turn)))
+    left = round((picture.shape[1] - WIDTH) * (0.3 + 0.2 * math.cos(turn)))
+    window = np.ascontiguousarray(picture[top : top + HEIGHT, left : left + WIDTH])
     jpeg: bytes = simplejpeg.encode_jpeg(window, quality=QUALITY, colorsubsampling="420")
     return jpeg

@@ -91,11 +91,11 @@ export class Client {
       // Timers may fire a little early; the millisecond keeps the tick from coming before its deadline.
       this.#timer = setTimeout(() => this.#dispatch({ type: "tick" }), session.deadline - now + 1);
     }
+    this.#hooks.onChange(); // before the connection goes: a page may keep its last picture
     if (effect === "open_source") this.#open();
     if (effect === "connect") this.#connect();
     if (effect === "disconnect") this.#disconnect();
     if (effect === "close") this.#close();
-    this.#hooks.onChange();
   }
 
   async #open() {
@@ -196,13 +196,14 @@ export class Client {
     this.#peer?.close();
     this.#peer = null;
     this.status = null;
+    this.#hooks.onChange();
   }
 
   #close() {
-    this.#disconnect();
-    if (this.#sessionId !== null) endSession(this.#sessionId);
-    this.#sessionId = null;
     closeSource(this.source);
     this.source = null;
+    if (this.#sessionId !== null) endSession(this.#sessionId);
+    this.#sessionId = null;
+    this.#disconnect();
   }
 }

@@ -41,6 +41,7 @@ const client = new Client(takeClientId(), {
   onMessage: receive,
   onResult(stream) {
     view.result.srcObject = stream;
+    view.render(client.session, client.status, client.source);
   },
 });
 

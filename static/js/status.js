@@ -29,7 +29,7 @@ export function describe(session, status) {
     case "waiting":
       return line("warn", session.proven ? "Reconnecting" : "Waiting", session.problem?.message ?? "");
     case "failed":
-      return line("bad", "Stopped", session.problem?.message ?? "");
+      return line("bad", "Stopped", "Nothing is being sent.");
     case "live":
       return status
         ? describeServer(status)
@@ -70,13 +70,14 @@ function line(tone, word, text) {
 }
 
 /**
- * "Download: 1.2 of 2.4 GB, about 40 s left".
+ * "Download: 1.2 of 2.4 GB, about 40 s left"; a total of 0 is not known.
  * @param {Progress} progress
  */
 export function progressText({ stage, done, total, unit, eta_s }) {
+  if (total === 0) return `${title(stage)}…`;
   const [scale, name] = unit === "bytes" ? byteScale(total) : [1, unit];
-  const amount = (/** @type {number} */ value) => String(Math.round((value / scale) * 10) / 10);
-  const left = eta_s === null || eta_s === undefined ? "" : `, about ${Math.ceil(eta_s)} s left`;
+  const amount = (/** @type {number} */ value) => Math.round((value / scale) * 10) / 10;
+  const left = eta_s === null ? "" : `, about ${Math.ceil(eta_s)} s left`;
   return `${title(stage)}: ${amount(done)} of ${amount(total)} ${name}`.trimEnd() + left;
 }
 

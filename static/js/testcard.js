@@ -31,7 +31,7 @@ function draw(context, seconds) {
   context.fillRect(0, 0, WIDTH, HEIGHT);
 
   const swing = Math.sin(seconds / 3);
-  disc(context, WIDTH / 2 + swing * 220, 150 - Math.cos(seconds / 3) * 30, 52, "#fff3c4");
+  disc(context, WIDTH / 2 + swing * 160, 170 - Math.cos(seconds / 3) * 30, 52, "#fff3c4");
   hills(context, 300, 46, 140, seconds * 8, "#5b6f8f");
   hills(context, 350, 34, 90, seconds * 16, "#3d6b4f");
   hills(context, 395, 18, 60, seconds * 26, "#274a35");
@@ -42,8 +42,9 @@ function draw(context, seconds) {
   });
   context.font = "600 26px system-ui, sans-serif";
   context.fillStyle = "#ffffff";
-  context.fillText("Live Diffusion test card", 24, 44);
-  context.fillText(new Date().toLocaleTimeString(), 24, 78);
+  context.textAlign = "center"; // the middle square is what most painters take
+  context.fillText("Live Diffusion test card", WIDTH / 2, 48);
+  context.fillText(new Date().toLocaleTimeString(), WIDTH / 2, 82);
 }
 
 /** @param {CanvasRenderingContext2D} context @param {number} x @param {number} y @param {number} radius @param {string} colour */

@@ -12,6 +12,7 @@ import { describe, icon, painter, progressText } from "./status.js";
 /** @typedef {import("./source.js").Choice} Choice */
 
 const START = "Press Start. Your picture goes to this server only, and comes back painted.";
+const WAIT = "The painted picture will appear here.";
 
 export class View {
   camera = find("camera", HTMLVideoElement);
@@ -45,7 +46,9 @@ export class View {
     this.#stage.dataset.fit = String(status?.settings.fit ?? "crop");
     if (this.camera.srcObject !== source) this.camera.srcObject = source;
     if (!running) this.result.srcObject = null;
-    this.#invitation.textContent = running ? (this.result.srcObject ? "" : "…") : START;
+    if (session.phase === "waiting") this.result.pause(); // else the last picture goes black with its connection
+    this.#invitation.textContent = running ? WAIT : START;
+    this.#invitation.hidden = this.result.srcObject !== null;
 
     const { tone, word, text } = describe(session, status);
     this.#state.dataset.tone = tone;
@@ -115,8 +118,12 @@ export class View {
     find("progress", HTMLElement).hidden = !progress;
     if (!progress) return;
     const bar = find("progress-bar", HTMLProgressElement);
-    bar.max = progress.total;
-    bar.value = progress.done;
+    if (progress.total > 0) {
+      bar.max = progress.total;
+      bar.value = progress.done;
+    } else {
+      bar.removeAttribute("value"); // moving, without an end in sight
+    }
     setText("progress-text", progressText(progress));
   }
 }

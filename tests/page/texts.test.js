@@ -42,6 +42,7 @@ test("progress in words", () => {
   assert.equal(progressText(bytes), "Download: 1.2 of 2.4 GB, about 40 s left");
   const runs = { stage: "warm-up", done: 3, total: 5, unit: "runs", eta_s: null };
   assert.equal(progressText(runs), "Warm up: 3 of 5 runs");
+  assert.equal(progressText({ ...runs, done: 0, total: 0 }), "Warm up…");
 });
 
 test("names as people write them", () => {
