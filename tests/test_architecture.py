@@ -29,7 +29,13 @@ def test_a_file_says_what_it_is(path: Path) -> None:
     assert doc, "a docstring at the head: what it does, what it never does, who calls it"
 
 
-def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+def planted(folder: Path, file: str, line: str) -> subprocess.CompletedProcess[str]:
+    """What `lint-imports` says of a copy of the packages with `line` added to `file`."""
+    for package in ("pipeline", "webrtc_server"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    source = folder / file
+    source.write_text(f"{source.read_text()}\n{line}\n")
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
@@ -45,17 +51,19 @@ def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
         ("pipeline/worker/child.py", "import aiohttp"),
         ("webrtc_server/sessions/session.py", "import aiortc"),
         ("webrtc_server/sessions/session.py", "import aiohttp"),
+        ("pipeline/worker/loop.py", "import onnxruntime"),
+        ("webrtc_server/sessions/painters.py", "import torch"),
         ("webrtc_server/media/pacer.py", "import time"),
         ("pipeline/policy/restart.py", "import random"),
         ("webrtc_server/protocol/control.py", "import asyncio"),
     ],
 )
 def test_the_import_rules_catch(file: str, line: str, tmp_path: Path) -> None:
-    for package in ("pipeline", "webrtc_server"):
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    planted = tmp_path / file
-    planted.write_text(f"{planted.read_text()}\n{line}\n")
-    result = lint_imports(tmp_path)
+    result = planted(tmp_path, file, line)
     assert result.returncode == 1
     assert " BROKEN" in result.stdout, result.stdout
+
+
+@pytest.mark.slow
+def test_a_back_end_may_import_a_model_library(tmp_path: Path) -> None:
+    assert planted(tmp_path, "pipeline/backends/identity.py", "import onnxruntime").returncode == 0
