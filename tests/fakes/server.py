@@ -1,14 +1,19 @@
-"""The whole server inside the test's own process, with its worker as a real child."""
+"""The whole server inside the test's own process, with its worker as a real child.
+
+`python -m tests.fakes.server PIPELINE` runs it as a process of its own, for benchmarks.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+import sys
 
 from aiohttp import web
 
 from pipeline.policy.restart import RestartPolicy
+from tests.fakes.fault_backend import add_entries
 from webrtc_server.config import Config
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.web.app import MANAGER, SUPERVISOR, build_app
@@ -51,3 +56,19 @@ class RunningServer:
 
     async def close(self) -> None:
         await self._runner.cleanup()
+
+
+async def main() -> None:
+    add_entries()
+    server = RunningServer(Config(port=0), sys.argv[1])
+    await server.start()
+    sys.stdout.write(f"listening on {server.url}\n")
+    sys.stdout.flush()
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await stop.wait()
+    await server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -14,11 +14,27 @@ def offer_loopback() -> None:
     Clients on a machine without a network have no other way; a client elsewhere cannot reach it and does no harm.
     """
     gather = aioice.ice.get_host_addresses
-    if getattr(gather, "with_loopback", False):
+    if getattr(gather, "patched", False):
         return
 
     def get_host_addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
         return gather(use_ipv4, use_ipv6) + (["127.0.0.1"] if use_ipv4 else [])
 
-    get_host_addresses.with_loopback = True  # type: ignore[attr-defined]  # a mark on a function, for the check above
+    get_host_addresses.patched = True  # type: ignore[attr-defined]  # a mark on a function, for the check above
     aioice.ice.get_host_addresses = get_host_addresses
+
+
+def end_consent_checks_with_the_connection() -> None:
+    """A connection closed in the moment it was made starts its consent checks (RFC 7675) after that, and, having no
+    pair to check, never ends them: a task and all it refers to would leak. Repeatable.
+    """
+    query = aioice.ice.Connection.query_consent
+    if getattr(query, "patched", False):
+        return
+
+    async def query_consent(self: aioice.ice.Connection) -> None:
+        if not self._closing:
+            await query(self)
+
+    query_consent.patched = True  # type: ignore[attr-defined]  # as above
+    aioice.ice.Connection.query_consent = query_consent  # type: ignore[method-assign]

@@ -44,6 +44,7 @@ def build_app(
         IceServer(server.urls, server.username, server.credential.get_secret_value() if server.credential else None)
         for server in config.ice_servers
     ]
+    patches.end_consent_checks_with_the_connection()
     if config.ice_loopback or _is_loopback(config.host):
         patches.offer_loopback()
 

@@ -1,0 +1,147 @@
+"""The HTTP surface: what each route answers, and every refusal as a problem with a code and a fix."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from pipeline.settings import Settings
+from tests.conftest import StartServer
+from tests.fakes.rtc_client import RtcClient
+from tests.fakes.server import RunningServer
+
+
+@pytest.fixture
+async def server(start_server: StartServer) -> RunningServer:
+    return await start_server("identity", max_sessions=2, prompt="dream")
+
+
+@pytest.fixture
+async def http(server: RunningServer) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(server.url) as session:
+        yield session
+
+
+async def test_health_status_and_schema(http: aiohttp.ClientSession) -> None:
+    async with http.get("/healthz") as response:
+        assert (response.status, await response.json()) == (200, {"status": "ok"})
+    async with http.get("/readyz") as response:
+        assert (response.status, await response.json()) == (200, {"ready": True, "reasons": []})
+    async with http.get("/api/status") as response:
+        status = await response.json()
+        assert (status["state"], status["pipeline"], status["sessions"], status["max_sessions"]) == (
+            "running",
+            "identity",
+            0,
+            2,
+        )
+        assert "identity" in status["pipelines"]
+    async with http.get("/api/settings/schema") as response:
+        schema = await response.json()
+        assert schema["properties"].keys() == Settings.model_fields.keys()
+        assert schema["properties"]["prompt"]["default"] == "dream"
+        assert "identity" in schema["properties"]["pipeline"]["enum"]
+    async with http.get("/api/ice") as response:
+        assert await response.json() == {"iceServers": []}
+    async with http.get("/api/version") as response:
+        assert (await response.json())["protocol"] == 1
+
+
+async def test_ice_servers_are_those_configured(start_server: StartServer) -> None:
+    turn = {"urls": ["turn:127.0.0.1:1"], "username": "me", "credential": "secret"}
+    server = await start_server("identity", ice_servers=json.dumps(["stun:127.0.0.1:1", turn]))
+    async with aiohttp.ClientSession(server.url) as http, http.get("/api/ice") as response:
+        assert await response.json() == {"iceServers": [{"urls": ["stun:127.0.0.1:1"]}, turn]}
+        assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_page_and_its_security_headers(http: aiohttp.ClientSession) -> None:
+    async with http.get("/") as response:
+        assert response.status == 200
+        assert "<html" in (await response.text()).lower()
+        assert "default-src 'self'" in response.headers["Content-Security-Policy"]
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+    for path in ("/static/../pyproject.toml", "/static/..%2fpyproject.toml", "/static/", "/nothing"):
+        async with http.get(path) as response:
+            problem = await response.json()
+            assert (response.status in (403, 404), response.content_type) == (True, "application/problem+json"), path
+            assert problem["fix"]
+
+
+GOOD = {"sdp": "v=0", "type": "offer"}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "code"),
+    [
+        (json.dumps(GOOD), {"Content-Type": "text/plain"}, 415, "unsupported_media_type"),
+        (json.dumps(GOOD), {"Origin": "http://evil.example"}, 403, "origin_denied"),
+        (json.dumps(GOOD), {"Origin": "null"}, 403, "origin_denied"),
+        ("{", {}, 400, "bad_message"),
+        ('{"sdp": "v=0", "type": "offer", "type": "offer"}', {}, 400, "bad_message"),
+        (json.dumps(GOOD | {"type": "answer"}), {}, 400, "bad_message"),
+        (json.dumps(GOOD | {"codec": "x"}), {}, 400, "bad_message"),
+        (json.dumps({"type": "offer"}), {}, 400, "bad_message"),
+        (json.dumps(GOOD | {"sdp": 5}), {}, 400, "bad_message"),
+        (json.dumps(GOOD | {"settings": {"steps": 0}}), {}, 400, "invalid_settings"),
+        (json.dumps(GOOD), {}, 400, "no_video"),
+        (json.dumps(GOOD | {"sdp": "hello"}), {}, 400, "bad_sdp"),
+        (json.dumps(GOOD | {"sdp": "v=0\n" + "a=x\n" * 20_000}), {}, 413, "too_large"),
+        (json.dumps(GOOD | {"sdp": "x" * 200_000}), {}, 413, "too_large"),
+    ],
+)
+async def test_bad_offers_are_problems_and_leave_no_session(
+    server: RunningServer, http: aiohttp.ClientSession, body: str, headers: dict[str, str], status: int, code: str
+) -> None:
+    async with http.post("/offer", data=body, headers={"Content-Type": "application/json"} | headers) as response:
+        problem: dict[str, Any] = await response.json()
+        assert (response.status, problem["code"], problem["status"]) == (status, code, status)
+        assert problem["detail"]
+        assert problem["fix"]
+        assert problem["type"] == f"/docs/errors#{code}"
+    assert not server.manager.sessions
+
+
+H265_ONLY = """v=0
+o=- 1 1 IN IP4 0.0.0.0
+s=-
+t=0 0
+m=video 9 UDP/TLS/RTP/SAVPF 96
+c=IN IP4 0.0.0.0
+a=mid:0
+a=sendrecv
+a=rtcp-mux
+a=ice-ufrag:abcd
+a=ice-pwd:abcdefghijklmnopqrstuvwx
+a=fingerprint:sha-256 """ + ":".join(["00"] * 32)
+
+
+async def test_offers_that_only_the_library_can_judge(server: RunningServer, http: aiohttp.ClientSession) -> None:
+    setup = H265_ONLY + "\na=setup:actpass\na=rtpmap:96 H265/90000\n"
+    async with http.post("/offer", json={"sdp": setup, "type": "offer"}) as response:
+        assert (response.status, (await response.json())["code"]) == (406, "no_common_codec")
+    broken = setup.replace("H265/90000", "VP8/lots")
+    async with http.post("/offer", json={"sdp": broken, "type": "offer"}) as response:
+        assert (response.status, (await response.json())["code"]) == (400, "bad_sdp")
+    assert not server.manager.sessions
+
+
+async def test_not_ready_says_why(server: RunningServer, http: aiohttp.ClientSession) -> None:
+    async with RtcClient(server.url), RtcClient(server.url), http.get("/readyz") as response:
+        assert response.status == 503
+        assert [reason["code"] for reason in (await response.json())["reasons"]] == ["capacity"]
+    server.kill_worker()
+    await server.worker_is("down")
+    async with http.get("/readyz") as response:
+        assert [reason["code"] for reason in (await response.json())["reasons"]] == ["worker_restarting"]
+
+
+async def test_wrong_methods_and_plain_requests_to_ws(http: aiohttp.ClientSession) -> None:
+    async with http.get("/offer") as response:
+        assert (response.status, response.content_type) == (405, "application/problem+json")
+    async with http.get("/ws") as response:
+        assert (response.status, response.content_type) == (426, "application/problem+json")

@@ -1,0 +1,271 @@
+"""The pure wire logic: JSON that is refused, messages, rate limit, offers, session states."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.worker.messages import Loading
+from webrtc_server import limits
+from webrtc_server.policy.token_bucket import TokenBucket
+from webrtc_server.protocol.control import ControlProtocol, Outcome, Reply
+from webrtc_server.protocol.error_codes import TABLE, ClientError, Code, known
+from webrtc_server.protocol.json_guard import parse_object
+from webrtc_server.protocol.messages import (
+    ErrorData,
+    GetStatusMessage,
+    LoadModelMessage,
+    PongData,
+    SettingsMessage,
+    SubscribeStatsMessage,
+)
+from webrtc_server.protocol.sdp_guard import OfferPlan, plan
+from webrtc_server.protocol.session_state import Facts, derive
+
+
+def refused(text: str | bytes) -> Code:
+    with pytest.raises(ClientError) as error:
+        parse_object(text)
+    return error.value.code
+
+
+def nested(depth: int) -> str:
+    return '{"a": ' * (depth - 1) + "{}" + "}" * (depth - 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[1]",
+        '"text"',
+        "{",
+        '{"a": NaN}',
+        '{"a": -Infinity}',
+        '{"a": 1, "a": 2}',
+        '{"a": {"b": 1, "b": 1}}',
+        r'{"a": "\ud800"}',
+        r'{"\udfff": 1}',
+        nested(limits.JSON_DEPTH + 1),
+        "[" * 30_000,
+        b'{"a": "\xff"}',
+    ],
+)
+def test_bad_json_is_refused(text: str | bytes) -> None:
+    assert refused(text) is Code.BAD_MESSAGE
+
+
+def test_json_limits_to_the_byte() -> None:
+    assert parse_object(nested(limits.JSON_DEPTH))
+    frame = len('{"a": ""}')
+    assert parse_object('{"a": "' + "x" * (limits.JSON_BYTES - frame) + '"}')
+    assert refused('{"a": "' + "x" * (limits.JSON_BYTES - frame + 1) + '"}') is Code.TOO_LARGE
+    assert refused('{"a": "' + "é" * (limits.JSON_BYTES // 2) + '"}') is Code.TOO_LARGE
+
+
+@given(st.text() | st.binary())
+def test_json_guard_never_raises_anything_else(text: str | bytes) -> None:
+    try:
+        assert isinstance(parse_object(text), dict)
+    except ClientError as error:
+        assert error.code in (Code.BAD_MESSAGE, Code.TOO_LARGE)
+
+
+def say(message: dict[str, Any], protocol: ControlProtocol | None = None, now: float = 0.0) -> Outcome:
+    [outcome] = (protocol or ControlProtocol()).receive(json.dumps(message), now)
+    return outcome
+
+
+def test_good_messages() -> None:
+    assert isinstance(say({"type": "get_status"}), GetStatusMessage)
+    assert isinstance(say({"type": "subscribe_stats", "data": {"interval_s": 1}}), SubscribeStatsMessage)
+    assert isinstance(say({"type": "subscribe_stats", "data": {"interval_s": None}}), SubscribeStatsMessage)
+    assert isinstance(say({"type": "load_model", "data": {"model": "sd-turbo"}}), LoadModelMessage)
+    settings = say({"type": "settings", "data": {"steps": 2}, "id": "x" * 64})
+    assert isinstance(settings, SettingsMessage)
+    assert (settings.data, settings.id) == ({"steps": 2}, "x" * 64)
+    assert say({"type": "ping", "data": {"t": 3}, "id": "p"}, now=8.0) == Reply(PongData(t=3, server_time=8), "p")
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "given_id"),
+    [
+        ({"type": "dance", "id": "i"}, Code.UNKNOWN_TYPE, "i"),
+        ({"data": {}, "id": "i"}, Code.BAD_MESSAGE, "i"),
+        ({"type": 5, "id": "i"}, Code.BAD_MESSAGE, "i"),
+        ({"type": "ping", "id": "i"}, Code.BAD_MESSAGE, "i"),
+        ({"type": "ping", "data": {"t": "1"}, "id": "i"}, Code.BAD_MESSAGE, "i"),
+        ({"type": "ping", "data": {"t": True}, "id": "i"}, Code.BAD_MESSAGE, "i"),
+        ({"type": "get_status", "data": {"x": 1}, "id": "i"}, Code.BAD_MESSAGE, "i"),
+        ({"type": "get_status", "colour": 1, "id": "i"}, Code.BAD_MESSAGE, "i"),
+        ({"type": "subscribe_stats", "data": {"interval_s": 0.4}, "id": "i"}, Code.BAD_MESSAGE, "i"),
+        ({"type": "subscribe_stats", "data": {"interval_s": 10.1}, "id": "i"}, Code.BAD_MESSAGE, "i"),
+        ({"type": "settings", "data": [], "id": "i"}, Code.BAD_MESSAGE, "i"),
+        ({"type": "get_status", "id": ""}, Code.BAD_MESSAGE, None),
+        ({"type": "get_status", "id": "x" * 65}, Code.BAD_MESSAGE, None),
+        ({"type": "get_status", "id": 5}, Code.BAD_MESSAGE, None),
+    ],
+)
+def test_bad_messages_are_answered_with_their_id(message: dict[str, Any], code: Code, given_id: str | None) -> None:
+    reply = say(message)
+    assert isinstance(reply, Reply)
+    assert isinstance(reply.data, ErrorData)
+    assert (reply.data.code, reply.id) == (code, given_id)
+
+
+def test_above_the_rate_settings_merge_and_others_are_dropped() -> None:
+    protocol = ControlProtocol()
+    for _ in range(int(limits.MESSAGES_BURST)):
+        assert len(protocol.receive('{"type": "get_status"}', 0.0)) == 1
+    assert protocol.deadline(0.0) is None
+    assert protocol.receive('{"type": "settings", "data": {"seed": 1, "prompt": "a"}, "id": "1"}', 0.0) == []
+    assert protocol.receive('{"type": "settings", "data": {"seed": 2}, "id": "2"}', 0.0) == []
+    assert protocol.receive('{"type": "settings", "data": {"prompts": [{"text": "b"}]}}', 0.0) == []
+    complaints = [protocol.receive('{"type": "get_status"}', 0.001 * n) for n in range(10)]
+    assert [len(outcomes) for outcomes in complaints] == [1] + 9 * [0]
+    deadline = protocol.deadline(0.01)
+    assert deadline == pytest.approx(1 / limits.MESSAGES_PER_SECOND)
+    assert protocol.due(0.01) == []
+    [merged] = protocol.due(deadline)
+    assert isinstance(merged, SettingsMessage)
+    assert (merged.data, merged.id) == ({"seed": 2, "prompts": [{"text": "b"}]}, "2")
+    assert protocol.deadline(deadline) is None
+
+
+def test_held_settings_go_before_what_comes_after_them() -> None:
+    protocol = ControlProtocol()
+    for _ in range(int(limits.MESSAGES_BURST)):
+        protocol.receive('{"type": "get_status"}', 0.0)
+    protocol.receive('{"type": "settings", "data": {"seed": 1}}', 0.0)
+    outcomes = protocol.receive('{"type": "get_status"}', 5.0)
+    assert [type(outcome) for outcome in outcomes] == [SettingsMessage, GetStatusMessage]
+
+
+def test_token_bucket() -> None:
+    bucket = TokenBucket(rate=10, burst=2)
+    assert [bucket.take(0) for _ in range(3)] == [True, True, False]
+    assert bucket.next_token(0.05) == pytest.approx(0.1)
+    assert not bucket.take(0.09)
+    assert bucket.take(0.1)
+    assert [bucket.take(100) for _ in range(3)] == [True, True, False]
+    assert not bucket.take(50)  # a clock that goes back gives nothing
+
+
+def test_every_code_has_a_row_with_text_and_fix() -> None:
+    assert set(TABLE) == set(Code)
+    assert all(row.message and row.fix and 400 <= row.status < 600 for row in TABLE.values())
+    assert (known("bad_image"), known("no such code")) == (Code.BAD_IMAGE, Code.INTERNAL)
+
+
+ICE = "a=ice-ufrag:u\r\na=ice-pwd:p\r\na=fingerprint:sha-256 00\r\n"
+
+
+def section(kind: str = "video", direction: str = "sendrecv", mid: str = "0", port: int = 9, extra: str = "") -> str:
+    return f"m={kind} {port} UDP/TLS/RTP/SAVPF 96\r\na=mid:{mid}\r\na={direction}\r\n{ICE}{extra}"
+
+
+def offer(*sections: str) -> str:
+    return "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n" + "".join(sections)
+
+
+@pytest.mark.parametrize(
+    ("sdp", "expected"),
+    [
+        (offer(section()), OfferPlan("0", "0", ("0",))),
+        (offer(section(direction="sendonly")), OfferPlan("0", None, ("0",))),
+        (
+            offer(section(direction="recvonly"), section(direction="sendonly", mid="1")),
+            OfferPlan("1", "0", ("0", "1")),
+        ),
+        (
+            offer(section("audio"), section(direction="inactive", mid="1"), section(mid="2"), section(mid="3")),
+            OfferPlan("2", "2", ("1", "2", "3")),
+        ),
+        (
+            offer(section(port=0, mid="a"), section(port=0, mid="b", extra="a=bundle-only\r\n")),
+            OfferPlan("b", "b", ("a", "b")),
+        ),
+        (offer(section()).replace("\r\n", "\n"), OfferPlan("0", "0", ("0",))),
+        (
+            offer("a=sendonly\r\n", ICE, "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n"),
+            OfferPlan("0", None, ("0",)),
+        ),
+    ],
+)
+def test_offer_plan(sdp: str, expected: OfferPlan) -> None:
+    assert plan(sdp) == expected
+
+
+def candidates(count: int) -> str:
+    return "a=candidate:1 1 udp 1 10.0.0.1 5 typ host\r\n" * count
+
+
+@pytest.mark.parametrize(
+    ("sdp", "code"),
+    [
+        ("", Code.BAD_SDP),
+        ("hello", Code.BAD_SDP),
+        ("v=0", Code.NO_VIDEO),
+        (offer(section(direction="recvonly")), Code.NO_VIDEO),
+        (offer(section("audio")), Code.NO_VIDEO),
+        (offer(section("application")), Code.NO_VIDEO),
+        (offer(section(port=0)), Code.NO_VIDEO),
+        (offer(section(), section()), Code.BAD_SDP),
+        (offer(section("carrier-pigeon")), Code.BAD_SDP),
+        (offer("m=video\r\n"), Code.BAD_SDP),
+        (offer(section().replace("a=ice-pwd:p\r\n", "")), Code.BAD_SDP),
+        (offer(section().replace("a=fingerprint:sha-256 00\r\n", "")), Code.BAD_SDP),
+        (offer(section(), "nonsense\r\n"), Code.BAD_SDP),
+        (offer(section(), "a=\x1b[31m\r\n"), Code.BAD_SDP),
+        (offer(*(section(mid=str(n)) for n in range(5))), Code.BAD_SDP),
+        (offer(section(extra=candidates(33))), Code.BAD_SDP),
+        (offer(section(extra="a=ssrc:1 cname:x\r\n" * 65)), Code.BAD_SDP),
+        (offer(section(extra="a=x:" + "y" * 2045 + "\r\n")), Code.BAD_SDP),
+        (offer(section(extra="a=x:y\r\n" * 10_000)), Code.TOO_LARGE),
+    ],
+)
+def test_offers_that_cannot_be_used(sdp: str, code: Code) -> None:
+    with pytest.raises(ClientError) as error:
+        plan(sdp)
+    assert error.value.code is code
+
+
+def test_offer_limits_are_reached_without_complaint() -> None:
+    extra = candidates(32) + "a=ssrc:1 cname:x\r\n" * 64 + "a=x:" + "y" * 2044 + "\r\n"
+    assert plan(offer(section(extra=extra), *(section(mid=str(n)) for n in (1, 2, 3)))).input_mid == "0"
+
+
+@given(st.text(alphabet="avm=0 \r\n:video", max_size=200))
+def test_no_text_upsets_the_guard(text: str) -> None:
+    try:
+        plan("v=0\n" + text)
+    except ClientError as error:
+        assert error.code in (Code.BAD_SDP, Code.NO_VIDEO, Code.TOO_LARGE)
+
+
+FLOWING = {"has_input": True, "ever_had_input": True}
+
+
+@pytest.mark.parametrize(
+    ("facts", "state", "reason"),
+    [
+        ({"worker_connected": True} | FLOWING, "running", None),
+        ({"worker_connected": True, "ever_had_input": False, "has_input": False}, "running", None),
+        ({"worker_connected": True, "ever_had_input": True, "has_input": False}, "no_input", "no_input"),
+        ({"worker_ever_ready": False} | FLOWING, "loading", None),
+        ({} | FLOWING, "passthrough", "worker_restarting"),
+        ({"worker_failed": "no wheel"} | FLOWING, "degraded", "model_load_failed"),
+        ({"worker_connected": True, "closed": True} | FLOWING, "closed", None),
+    ],
+)
+def test_state_follows_from_the_facts(facts: dict[str, Any], state: str, reason: str | None) -> None:
+    base: dict[str, Any] = {"worker_connected": False, "worker_failed": None, "worker_ever_ready": True}
+    progress = Loading("net", 1, 2, "files")
+    condition = derive(Facts(**(base | {"progress": progress} | facts)))
+    assert (condition.state, condition.reason) == (state, reason)
+    assert (condition.progress is progress) == (state in ("loading", "passthrough"))
