@@ -53,17 +53,16 @@ class Server:
 async def server(pipeline: str) -> AsyncIterator[Server]:
     """A server process with the faults of the tests beside the pipelines, ready."""
     command = [sys.executable, "-m", "tests.fakes.server", pipeline]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        try:
-            assert process.stdout
-            url = ""
-            while not url:
-                found = re.search(r"listening on (\S+)", await asyncio.to_thread(process.stdout.readline))
-                url = found[1] if found else ""
-            yield Server(url, psutil.Process(process.pid))
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(15)
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout
+    try:
+        url = None
+        while not url:
+            url = re.search(r"listening on (\S+)", (await process.stdout.readline()).decode())
+        yield Server(url[1], psutil.Process(process.pid))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
 
 
 def percentile(values: list[float], percent: float) -> float:
@@ -101,7 +100,10 @@ async def style(seconds: float) -> str:
         used = (under_test.cpu_seconds() - cpu) / elapsed
     sizes = {f"{frame.width}x{frame.height}" for frame in frames}
     stages = {name: f"{times['p50']:.0f}/{times['p95']:.0f}" for name, times in stats["stages_ms"].items()}
-    return f"{len(frames) / elapsed:.1f} fps of {', '.join(sizes)}; ms p50/p95 {stages}; server and worker {used:.0%} of a core"
+    return (
+        f"{len(frames) / elapsed:.1f} fps of {', '.join(sizes)}; ms p50/p95 {stages}; "
+        f"server and worker {used:.0%} of a core"
+    )
 
 
 async def slow(seconds: float) -> str:
@@ -140,7 +142,7 @@ async def kill(times: float) -> str:
             told.append((time.monotonic() - killed) * 1000)
             status = await client.message("status", timeout=60, state="running")
             before = len(client.received)
-            await client.until(lambda before=before: any(f.number is None for f in client.received[before:]))  # type: ignore[misc]
+            await client.until(lambda begin=before: any(f.number is None for f in client.received[begin:]))  # type: ignore[misc]
             back.append(time.monotonic() - killed)
             recovered += status["settings"]["seed"] == 77 and client.pc.connectionState == "connected"
             await asyncio.sleep(0.5)
@@ -154,7 +156,7 @@ async def kill(times: float) -> str:
 async def cycles(count: float) -> str:
     """Connect, watch, disconnect: nothing is left behind."""
     async with server("identity") as under_test:
-        for warm_up in range(3):
+        for _ in range(3):
             await _visit(under_test)
         threads, descriptors = under_test.process.num_threads(), under_test.process.num_fds()
         memory = under_test.memory_mb()
@@ -163,7 +165,8 @@ async def cycles(count: float) -> str:
         await asyncio.sleep(1)
         return (
             f"{int(count)} cycles: threads {under_test.process.num_threads() - threads:+d}, "
-            f"descriptors {under_test.process.num_fds() - descriptors:+d}, memory {under_test.memory_mb() - memory:+.1f} MB"
+            f"descriptors {under_test.process.num_fds() - descriptors:+d}, "
+            f"memory {under_test.memory_mb() - memory:+.1f} MB"
         )
 
 
@@ -187,7 +190,7 @@ def machine() -> str:
     cpu = re.search(r"model name\s*: (.*)", open("/proc/cpuinfo").read()) if os.path.exists("/proc/cpuinfo") else None
     load = os.getloadavg()[0]
     return (
-        f"{date.today()}, {os.cpu_count()} cores {cpu[1] if cpu else platform.processor()}, load {load:.1f} at the start, "
+        f"{date.today()}, {os.cpu_count()} cores {cpu[1] if cpu else platform.processor()}, load {load:.1f} at first, "
         f"Python {platform.python_version()}, {versions}"
     )
 

@@ -39,7 +39,8 @@ def decode(data: bytes) -> tuple[Frame, FileFormat]:
     except FrameTooLarge:
         raise
     except Exception as error:  # decoders raise anything at all on broken files
-        raise BadFrame(f"The picture cannot be read ({type(error).__name__}).", "Send a whole JPEG or PNG file.") from error
+        reason = f"The picture cannot be read ({type(error).__name__})."
+        raise BadFrame(reason, "Send a whole JPEG or PNG file.") from error
 
 
 def _upright_rgb(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

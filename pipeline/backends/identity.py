@@ -1,4 +1,4 @@
-"""The smallest back end: gives back the very picture it got, at its own size. The user's bypass, and the test's ruler."""
+"""The smallest back end: gives back the very picture it got, at its own size. A bypass for users, a ruler for tests."""
 
 from __future__ import annotations
 

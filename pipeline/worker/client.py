@@ -154,7 +154,8 @@ class WorkerClient:
     def _hear(self, line: bytes) -> None:
         match decode_from_worker(line):
             case Done() as done:
-                self._listener.painted(done, self._memory.frame(done.slot, done.width, done.height, self._give_back(done.slot)))
+                pixel_format = self._give_back(done.slot)
+                self._listener.painted(done, self._memory.frame(done.slot, done.width, done.height, pixel_format))
             case Dropped() as dropped:
                 self._give_back(dropped.slot)
                 self._listener.dropped(dropped.sequence)

@@ -99,10 +99,10 @@ class Painter:
                 self._changed.wait_for(self._has_work)
                 if self._closing:
                     return
-                operations = [(session, session.operations.popleft()) for session in self._sessions if session.operations]
+                operations = [(one, one.operations.popleft()) for one in self._sessions if one.operations]
                 if self._loads_ended:
                     self._loads_ended = False
-                    operations += [(session, session.parked) for session in self._sessions if session.parked]
+                    operations += [(one, one.parked) for one in self._sessions if one.parked]
                 self._turn += 1
                 painted = next_turn({session: session.turn for session in self._sessions if session.waiting})
                 frame = None
@@ -114,9 +114,8 @@ class Painter:
                 self._paint(painted, frame)
 
     def _has_work(self) -> bool:
-        return (
-            self._closing or self._loads_ended or any(session.waiting or session.operations for session in self._sessions)
-        )
+        waiting = any(session.waiting or session.operations for session in self._sessions)
+        return self._closing or self._loads_ended or waiting
 
     def _put_in_force(self, session: PaintSession, message: Apply | Open) -> None:
         session.parked = None

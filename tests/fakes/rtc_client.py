@@ -39,8 +39,9 @@ TICKS = 90_000
 def release_at_marker() -> None:
     """Process-wide, repeatable."""
 
-    def remove_frame(self: Any, sequence_number: int) -> jitterbuffer.JitterFrame | None:
+    def remove_frame(self: jitterbuffer.JitterBuffer, sequence_number: int) -> jitterbuffer.JitterFrame | None:
         packets: list[Any] = []
+        assert self._origin is not None
         for count in range(self._capacity):
             packet = self._packets[(self._origin + count) % self._capacity]
             if packet is None or (packets and packet.timestamp != packets[0].timestamp):
@@ -173,7 +174,8 @@ class RtcClient:
         with contextlib.suppress(MediaStreamError):
             while True:
                 frame = await track.recv()
-                assert isinstance(frame, av.VideoFrame) and frame.pts is not None
+                assert isinstance(frame, av.VideoFrame)
+                assert frame.pts is not None
                 now = time.monotonic()
                 plane = frame.planes[0]
                 luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:, : frame.width]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_hung_pipeline_is_repeated_then_passed_through() -> None:
     kinds = [(round(at, 1), decision.kind) for at, decision in sent if at > 1.02]
     assert [kind for _, kind in kinds[:3]] == ["repeat"] * 3
     assert all(kind == "unpainted" for at, kind in kinds if at >= 1.0 + PASS_THROUGH_AFTER)
-    gaps = [b - a for (a, _), (b, _) in zip(sent, sent[1:], strict=False)]
+    gaps = [b - a for (a, _), (b, _) in pairwise(sent)]
     assert max(gaps) <= STALL_AFTER + 1e-6
 
 

@@ -129,6 +129,7 @@ def test_above_the_rate_settings_merge_and_others_are_dropped() -> None:
     complaints = [protocol.receive('{"type": "get_status"}', 0.001 * n) for n in range(10)]
     assert [len(outcomes) for outcomes in complaints] == [1] + 9 * [0]
     deadline = protocol.deadline(0.01)
+    assert deadline
     assert deadline == pytest.approx(1 / limits.MESSAGES_PER_SECOND)
     assert protocol.due(0.01) == []
     [merged] = protocol.due(deadline)

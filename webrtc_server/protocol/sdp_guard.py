@@ -32,7 +32,7 @@ class Section:
 
 @dataclass(frozen=True)
 class OfferPlan:
-    """What each section is for: the client's video comes in on `input_mid`, ours goes out on `output_mid`, if at all."""
+    """What each section is for: the client's video comes in on `input_mid`, ours goes out on `output_mid` (or not)."""
 
     input_mid: str
     output_mid: str | None
@@ -73,8 +73,7 @@ def parse_sections(sdp: str) -> list[Section]:
         raise _bad(f"it has more than {SDP_MEDIA_SECTIONS} media sections")
     session_level = _attributes(lines[: starts[0]])
     sections = [
-        _section(lines[start:end], session_level)
-        for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)
+        _section(lines[start:end], session_level) for start, end in zip(starts, [*starts[1:], len(lines)], strict=True)
     ]
     if len({section.mid for section in sections}) != len(sections):
         raise _bad("two media sections have the same mid, or none")

@@ -53,7 +53,8 @@ def derive(facts: Facts) -> Condition:
         message = "The picture process is being started again. You see your camera meanwhile."
         return Condition("passthrough", Code.WORKER_RESTARTING, message, facts.progress, facts.retry_in)
     if not facts.worker_connected:
-        return Condition("loading", None, "The pipeline is being loaded. You see your camera meanwhile.", facts.progress)
+        message = "The pipeline is being loaded. You see your camera meanwhile."
+        return Condition("loading", None, message, facts.progress)
     if facts.ever_had_input and not facts.has_input:
         return Condition("no_input", Code.NO_INPUT, "No picture has come from the camera for a while.")
     return Condition("running", None, "")

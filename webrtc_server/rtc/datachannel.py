@@ -1,4 +1,4 @@
-"""The data channel `control`: texts in, texts out. A client that does not read loses messages, not the server memory."""
+"""The data channel `control`: texts in, texts out. A client that does not read loses messages, the server no memory."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class PaintedTrack(MediaStreamTrack):
     kind = "video"
 
     def __init__(self, sent: Callable[[], None], plain: Callable[[av.VideoFrame], av.VideoFrame]) -> None:
-        """`sent` is called for each frame that goes out; `plain` makes of a camera frame one that may go out unpainted."""
+        """`sent` is called for each frame that goes out; `plain` makes a camera frame fit to go out unpainted."""
         super().__init__()
         self._plain = plain
         self.kinds: Counter[str] = Counter()  # of frames sent: fresh, repeat, unpainted

@@ -107,5 +107,3 @@ class Conversation:
                 self._send(await self._subject.apply(message.data), message.id)
             except ClientError as error:
                 self._send(ErrorData.of(error), message.id)
-
-

@@ -1,4 +1,4 @@
-"""What the server can paint with: which pipelines, which of them by default, on what, and why. Shared by all sessions."""
+"""What the server can paint with: which pipelines, which by default, on what, and why. Shared by all sessions."""
 
 from __future__ import annotations
 

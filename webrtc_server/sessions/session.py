@@ -76,7 +76,8 @@ class Session(Generic[P]):
         self.statistics.count("received", now)
         if not fits(picture.width, picture.height):
             self.statistics.dropped["too_large"] += 1
-            self._complain(ClientError(Code.FRAME_TOO_LARGE, f"A {picture.width}x{picture.height} picture was dropped."))
+            message = f"A {picture.width}x{picture.height} picture was dropped."
+            self._complain(ClientError(Code.FRAME_TOO_LARGE, message))
         elif self._worker.is_connected:
             self._waiting.put(picture)
             self._submit_waiting()
@@ -232,8 +233,6 @@ class Session(Generic[P]):
         if self._transport:
             await self._transport.close()
         await self._worker.close()
-
-
 
 
 def _progress(loading: Loading | None) -> ProgressData | None:

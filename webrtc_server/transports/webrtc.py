@@ -1,4 +1,4 @@
-"""A session over WebRTC: the peer's video goes to the session, painted frames go out on the track, JSON on the channel."""
+"""A session over WebRTC: the peer's video goes in, painted frames go out on the track, JSON goes over the channel."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ from webrtc_server.sessions.session import Session
 class WebRtcTransport:
     """Implements `sessions.interfaces.Transport` and `rtc.peer.Listener`. `gone` is called once the peer is lost."""
 
-    def __init__(
-        self, session: Session[VideoPicture], ice_servers: IceServers, gone: Callable[[], None]
-    ) -> None:
+    def __init__(self, session: Session[VideoPicture], ice_servers: IceServers, gone: Callable[[], None]) -> None:
         self._session = session
         self._gone = gone
         self._peer = Peer(ice_servers, self)

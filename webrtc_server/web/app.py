@@ -32,9 +32,7 @@ MANAGER: web.AppKey[SessionManager] = web.AppKey("manager", SessionManager)
 SUPERVISOR: web.AppKey[Supervisor] = web.AppKey("supervisor", Supervisor)
 
 
-def build_app(
-    config: Config, pipeline: str, reason: str, worker_module: str = WORKER_MODULE
-) -> web.Application:
+def build_app(config: Config, pipeline: str, reason: str, worker_module: str = WORKER_MODULE) -> web.Application:
     """The whole server as an aiohttp application; its worker starts and ends with it. Needs a running event loop."""
     supervisor = Supervisor(_with_fallbacks(pipeline), worker_module)
     painters = Painters(supervisor, pipeline, reason)
