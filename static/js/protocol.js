@@ -72,7 +72,7 @@ export const PROTOCOL = 1;
  * @param {string} [id] echoed by the server in its reply
  */
 export function encode(type, data, id) {
-  return JSON.stringify(id === undefined ? { type, data } : { type, data, id });
+  return JSON.stringify({ type, data, id }); // which leaves out what is undefined
 }
 
 /**

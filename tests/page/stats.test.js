@@ -5,8 +5,8 @@ import { test } from "node:test";
 import { bitrate, latencyParts, read } from "../../static/js/stats.js";
 
 const report = (at, frames, bytes) => [
-  { type: "candidate-pair", nominated: false, currentRoundTripTime: 9 },
   { type: "candidate-pair", nominated: true, currentRoundTripTime: 0.02 },
+  { type: "candidate-pair", nominated: false, currentRoundTripTime: 9 },
   { type: "outbound-rtp", kind: "video", totalEncodeTime: frames * 0.006, framesEncoded: frames },
   {
     type: "inbound-rtp",

@@ -57,10 +57,10 @@ for (const name of [
   "NotReadableError",
   "OverconstrainedError",
   "AbortError",
-  "Odd",
 ]) {
-  test(`camera error ${name} says what to do`, () => {
+  test(`camera error ${name} has a text of its own, and says what to do`, () => {
     const problem = cameraProblem(Object.assign(new Error("x"), { name }));
+    assert.notEqual(problem.message, cameraProblem(new Error("x")).message);
     assert.equal(problem.code, `camera/${name}`);
     assert.match(problem.fix, /\w/);
     assert.equal(isCameraProblem(problem), true);
