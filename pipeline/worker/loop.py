@@ -86,7 +86,8 @@ class Painter:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join(timeout)
+        if self._thread.is_alive():  # it is not yet, while the first pipeline is being loaded
+            self._thread.join(timeout)
 
     def _load_ended(self) -> None:
         with self._changed:

