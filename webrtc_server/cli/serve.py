@@ -7,6 +7,7 @@ ready (no pipeline can run, the address is in use).
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -73,7 +74,10 @@ def serve(
     except OSError as error:
         if error.errno not in _ADDRESS_ERRORS:
             raise
-        _fail(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; choose another --port", NOT_READY)
+        _fail(
+            f"cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno)}; choose another --port",
+            NOT_READY,
+        )
     sys.exit(code)
 
 
