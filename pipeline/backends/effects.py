@@ -42,7 +42,8 @@ class Effects:
 
     def _paint(self, state: PaintingSession, frame: Frame) -> Frame | PipelineError:
         def painting(camera: Pixels) -> Pixels:
-            return lay_effects(state.glide.advance(), state.smoother(camera, state.settings.steadiness))
+            steady = state.smoother(camera, state.settings.steadiness)
+            return lay_effects(state.glide.advance(), steady, steady)
 
         try:
             return state.paint(frame, painting)

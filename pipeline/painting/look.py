@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -86,8 +86,12 @@ class Glide:
         return self.now
 
 
-def lay_effects(look: Look, base: Pixels) -> Pixels:
-    """The effects of `look` over `base`, each as opaque as its share of what is beneath it and itself."""
+def lay_effects(look: Look, base: Pixels, camera: Pixels) -> Pixels:
+    """The effects of `look` over `base`, each as opaque as its share of what is beneath it and itself.
+
+    Effects made of lines are drawn from the `camera` picture, for brush strokes would give lines too; over a neural
+    picture they add light or ink to it instead of covering it.
+    """
     covered = 1.0 - sum(look.effects.values())
     picture = base
     for brush, weight in sorted(look.effects.items()):
@@ -95,9 +99,26 @@ def lay_effects(look: Look, base: Pixels) -> Pixels:
         opacity = weight / covered if covered > weight else 1.0
         if opacity < LEAST_OPACITY:
             continue
-        painted = apply_effect(brush.name, picture, brush.variant)
+        add = LINES.get(brush.name)
+        painted = apply_effect(brush.name, camera if add else picture, brush.variant)
+        if add and look.neural:
+            painted = mixed(add(painted, picture), painted, look.neural)
+            opacity = min(1.0, opacity * LINES_GAIN)
         picture = mixed(painted, picture, opacity)
     return picture
+
+
+def _add_light(light: Pixels, picture: Pixels) -> Pixels:
+    """As two projectors on one wall, the picture's turned down to half."""
+    return np.asarray(cv2.addWeighted(picture, 0.5, light, 1.0, 0), np.uint8)
+
+
+def _add_ink(drawing: Pixels, picture: Pixels) -> Pixels:
+    return np.asarray(cv2.multiply(drawing, picture, scale=1 / 240), np.uint8)
+
+
+LINES: Mapping[str, Callable[[Pixels, Pixels], Pixels]] = {"neon": _add_light, "ink": _add_ink, "pencil": _add_ink}
+LINES_GAIN = 1.8  # lines leave most of the picture free, so they may be more opaque than their share
 
 
 def mixed(over: Pixels, under: Pixels, opacity: float) -> Pixels:

@@ -15,7 +15,7 @@ LOOK_FROM = RESOLVED_FROM | {"seed"}
 MOST_EFFECTS = 2  # each costs as much as a good part of the network
 AVOID = 0.35  # how far a style is pushed away from one to avoid, as a share of the distance between them
 NEAR_SHARE = 0.5  # the most of a near-equal style that a seed mixes in
-JITTER = 0.04  # standard deviation of the weight that a seed gives each other style
+JITTER = 0.008  # standard deviation of the weight that a seed gives each other style
 
 
 def wanted(settings: Settings) -> Resolution:
