@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.settings import InvalidSettings, Settings, applies, merge
+from pipeline.settings import Change, InvalidSettings, Settings, applies, merge
 
 PIPELINES = ("identity", "effects")
 BASE = Settings()
@@ -83,12 +83,18 @@ def test_text_is_composed_and_not_trimmed() -> None:
     assert merge(BASE, {"prompt": " e\u0301 "}).settings.prompt == " é "
 
 
+def attempt(patch: dict[str, Any]) -> Change | InvalidSettings:
+    try:
+        return merge(BASE, patch, PIPELINES)
+    except InvalidSettings as refused:
+        return refused
+
+
 @given(patches)
 def test_whatever_comes_the_result_is_valid_or_refused(patch: dict[str, Any]) -> None:
-    try:
-        change = merge(BASE, patch, PIPELINES)
-    except InvalidSettings as refused:
-        assert refused.problems
+    change = attempt(patch)
+    if isinstance(change, InvalidSettings):
+        assert change.problems
     else:
         again = merge(change.settings, patch, PIPELINES)
         assert again.changed == ()
