@@ -132,7 +132,10 @@ class Config(BaseModel):
     )
     ice_loopback: bool = Field(
         default=False,
-        description="Also offer 127.0.0.1 as an address for media, for tests and clients on the same machine.",
+        description=(
+            "Also offer 127.0.0.1 as an address for media, for clients on the same machine. "
+            "Done anyhow where the server listens on a loopback address only."
+        ),
     )
     allowed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)] = Field(
         default=(),
