@@ -68,7 +68,7 @@ def ramp(colours: Sequence[Colour]) -> MatLike:
 
 @lru_cache(PATTERNS_KEPT)
 def gamma(power: float) -> MatLike:
-    return np.array([255 * (level / 255) ** power for level in range(256)], np.float32).astype(np.uint8)
+    return np.asarray([int(255 * pow(level / 255, power)) for level in range(256)], np.uint8)
 
 
 def ink_lines(grey_picture: MatLike, sigma: float, threshold: float, softness: float) -> MatLike:

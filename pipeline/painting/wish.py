@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from pipeline.effects import VARIANTS
 from pipeline.painting.look import Brush, Look
-from pipeline.prompts import EFFECTS, FIRST_LOOKS, STYLES, Resolution, blend, resolve, title
+from pipeline.prompts import EFFECTS, FIRST_LOOKS, SPICES, STYLES, Resolution, blend, resolve, title
 from pipeline.settings import Settings
 
 RESOLVED_FROM = frozenset({"prompt", "prompts", "negative_prompt"})
@@ -15,7 +15,7 @@ LOOK_FROM = RESOLVED_FROM | {"seed"}
 MOST_EFFECTS = 2  # each costs as much as a good part of the network
 AVOID = 0.35  # how far a style is pushed away from one to avoid, as a share of the distance between them
 NEAR_SHARE = 0.5  # the most of a near-equal style that a seed mixes in
-JITTER = 0.008  # standard deviation of the weight that a seed gives each other style
+SPICE_SHARE = 0.25  # the most of a soft style that a seed adds
 
 
 def wanted(settings: Settings) -> Resolution:
@@ -71,13 +71,15 @@ def _pushed(styles: Mapping[str, float], avoid: Mapping[str, float]) -> dict[str
 
 
 def _varied(styles: Mapping[str, float], seed: int) -> dict[str, float]:
-    """A share of each style goes to its near-equals, and every style gets a little or loses a little."""
+    """A share of each style goes to its near-equal, and a share of them all to a soft style."""
     chance = random.Random(seed)
-    varied = {name: styles.get(name, 0.0) + chance.gauss(0, JITTER) for name in STYLES}
-    for name in STYLES:
-        share = NEAR_SHARE * chance.random()
+    near_share, spice, spice_share = NEAR_SHARE * chance.random(), chance.choice(SPICES), SPICE_SHARE * chance.random()
+    varied = dict(styles)
+    for name, weight in styles.items():
         for near in STYLES[name].near:
-            part = share * max(0.0, styles.get(name, 0.0)) / len(STYLES[name].near)
-            varied[name] -= part
-            varied[near] += part
+            varied[name] -= near_share * weight
+            varied[near] = varied.get(near, 0.0) + near_share * weight
+    total = sum(varied.values())
+    varied = {name: (1 - spice_share) * weight for name, weight in varied.items()}
+    varied[spice] = varied.get(spice, 0.0) + spice_share * total
     return varied

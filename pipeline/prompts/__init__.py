@@ -4,11 +4,12 @@ A target is a neural style or a classical effect, by name. The words are in the 
 """
 
 from pipeline.prompts.resolver import HOLD_BELOW, Resolution, blend, resolve
-from pipeline.prompts.vocabulary import EFFECTS, FIRST_LOOKS, STYLES, EffectWords, Style, title
+from pipeline.prompts.vocabulary import EFFECTS, FIRST_LOOKS, SPICES, STYLES, EffectWords, Style, title
 
 __all__ = [
     "EFFECTS",
     "FIRST_LOOKS",
+    "SPICES",
     "HOLD_BELOW",
     "STYLES",
     "EffectWords",

@@ -65,7 +65,8 @@ EFFECTS: Mapping[str, EffectWords] = {
     entry["name"]: EffectWords(entry["name"], entry["title"], tuple(entry["keywords"]))
     for entry in _read("effects.json")
 }
-FIRST_LOOKS: tuple[str, ...] = tuple(_WORDS["first_looks"])
+FIRST_LOOKS: tuple[str, ...] = tuple(_WORDS["first_looks"])  # styles that keep a face readable
+SPICES: tuple[str, ...] = tuple(_WORDS["spices"])  # soft styles, which go with any other
 _ALIASES = {_plain(alias): f" {meaning} " for alias, meaning in _WORDS["aliases"].items()}
 _ANY_ALIAS = re.compile("|".join(map(re.escape, sorted(_ALIASES, key=len, reverse=True))))
 

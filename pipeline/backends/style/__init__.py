@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 class NeuralStyle:
     name: ClassVar[str] = "neural-style"
     title: ClassVar[str] = "Neural style (CPU)"
-    ignores: ClassVar[frozenset[str]] = frozenset({"steps", "cfg_type"})
+    ignores: ClassVar[frozenset[str]] = frozenset({"cfg_type"})
 
     def __init__(self, threads: int | None = None, sizes: Sequence[int] = SIZES) -> None:
         """`threads` paint one frame (None: half of the cores); `sizes` are the network's, in pixels, ascending."""
@@ -94,6 +94,9 @@ class NeuralStyle:
         height, width = camera.shape[:2]
         small = resize(camera, *same_shape(width, height, self._governor.size, SIDE_MULTIPLE))
         small = state.smoother(small, settings.steadiness)
-        styled = exaggerate(self._net(small, style_params(self._table, look.styles)), small, settings.guidance)
-        base = enlarge_with_detail(styled, camera, small)
+        params = style_params(self._table, look.styles)
+        painted = small
+        for _ in range(settings.steps):  # each pass carries the picture further from the camera's
+            painted = self._net(painted, params)
+        base = enlarge_with_detail(exaggerate(painted, small, settings.guidance), camera, small)
         return lay_effects(look, mixed(base, camera, look.neural), camera)

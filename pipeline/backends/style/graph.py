@@ -111,7 +111,9 @@ class _Builder:
 
     def op(self, kind: str, *inputs: str, outputs: list[str] | None = None, **attributes: Attribute) -> str:
         outputs = outputs or [f"{kind}.{len(self._nodes)}"]
-        self._nodes.append(helper.make_node(kind, list(inputs), outputs, **attributes))
+        node = helper.make_node(kind, list(inputs), outputs)
+        node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+        self._nodes.append(node)
         return outputs[0]
 
     def constant(self, name: str, value: object, dtype: type[np.generic] = np.float32) -> str:
