@@ -75,7 +75,8 @@ def ink_lines(grey_picture: MatLike, sigma: float, threshold: float, softness: f
     """XDoG lines (Winnemoeller 2012): 255 is paper, 0 is ink. `threshold` and `softness` are in levels."""
     base = grey_picture.astype(np.float32)
     sharp = cv2.addWeighted(blur(base, sigma), 20, blur(base, sigma * 1.6), -19, -threshold)
-    return cv2.convertScaleAbs(np.clip(sharp * (255 / softness) + 255, 0, 255))
+    levels = np.asarray(sharp * (255 / softness) + 255, np.float32)
+    return np.asarray(levels.clip(0, 255), np.uint8)
 
 
 @lru_cache(PATTERNS_KEPT)

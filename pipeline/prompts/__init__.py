@@ -9,8 +9,8 @@ from pipeline.prompts.vocabulary import EFFECTS, FIRST_LOOKS, SPICES, STYLES, Ef
 __all__ = [
     "EFFECTS",
     "FIRST_LOOKS",
-    "SPICES",
     "HOLD_BELOW",
+    "SPICES",
     "STYLES",
     "EffectWords",
     "Resolution",
