@@ -41,8 +41,8 @@ def photograph(zoom: float) -> Photograph:
 def _frame(picture: Photograph, phase: float) -> bytes:
     """One picture of a pan that ends where it began."""
     turn = 2 * math.pi * phase
-    top = round((picture.shape[0] - HEIGHT) * (0.12 + 0.08 * math.sin(turn)))
-    left = round((picture.shape[1] - WIDTH) * (0.3 + 0.2 * math.cos(turn)))
+    top = round((picture.shape[0] - HEIGHT) * (0.12 + 0.04 * math.sin(turn)))
+    left = round((picture.shape[1] - WIDTH) * (0.3 + 0.08 * math.cos(turn)))
     window = np.ascontiguousarray(picture[top : top + HEIGHT, left : left + WIDTH])
     jpeg: bytes = simplejpeg.encode_jpeg(window, quality=QUALITY, colorsubsampling="420")
     return jpeg

@@ -151,7 +151,10 @@ export class Client {
   #receive(text) {
     const message = decode(text);
     if (!message) return;
-    if (message.type !== "status") return this.#hooks.onMessage(message, false);
+    if (message.type !== "status") {
+      if (message.type === "settings_applied") this.#followSettings(message.data);
+      return this.#hooks.onMessage(message, false);
+    }
     const first = this.status === null;
     this.status = message.data;
     this.#hooks.onMessage(message, first);
@@ -164,6 +167,23 @@ export class Client {
     } else {
       this.#hooks.onChange();
     }
+  }
+
+  /**
+   * Settings change the status without a new one. What it said of the painter is not about another painter.
+   * @param {import("./protocol.js").Applied} applied
+   */
+  #followSettings({ settings, version, changed }) {
+    if (!this.status) return;
+    const other = changed.includes("pipeline") && this.status.state === "running";
+    this.status = {
+      ...this.status,
+      settings,
+      settings_version: version,
+      pipeline: String(settings.pipeline),
+      message: other ? "" : this.status.message,
+    };
+    this.#hooks.onChange();
   }
 
   /** A server that stops for a restart wants the page back; a session ended for a reason of its own does not. @param {Status} status */
