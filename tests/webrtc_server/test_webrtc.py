@@ -48,6 +48,8 @@ async def test_settings_are_confirmed_versioned_and_change_the_picture(start_ser
     async with RtcClient(server.url) as client:
         await client.frames(3)
         client.send("settings", {"pipeline": "fault", "prompt": "paint"}, "one")
+        status = await client.message("status", pipeline="fault")
+        assert status["message"] == ""  # nobody needs to be told why they got what they chose
         applied = await client.message("settings_applied", id="one")
         assert applied["version"] == 1
         assert set(applied["changed"]) == {"pipeline", "prompt"}
@@ -145,6 +147,7 @@ async def test_places_are_limited_and_a_reload_takes_its_old_place(start_server:
     server = await start_server("identity", max_sessions=1)
     first = RtcClient(server.url, client_id="tab")
     await first.connect()
+    await first.message("status")
     with pytest.raises(OfferRefused) as refused:
         await RtcClient(server.url).connect()
     assert (refused.value.status, refused.value.problem["code"]) == (503, "capacity")
@@ -152,6 +155,7 @@ async def test_places_are_limited_and_a_reload_takes_its_old_place(start_server:
     async with RtcClient(server.url, client_id="tab") as second:
         await second.frames(5)
         assert list(server.manager.sessions) == [second.answer["session_id"]]
+    assert (await first.message("status", state="closed"))["reason"] == "session_ended"
     await first.close()
 
 

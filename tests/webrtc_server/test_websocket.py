@@ -230,6 +230,16 @@ async def test_pages_of_other_origins_are_kept_out(start_server: StartServer, or
         assert refused.value.response.status_code == 403
 
 
+async def test_server_that_stops_says_so(start_server: StartServer) -> None:
+    server = await start_server("identity")
+    async with client_of(server.url) as client:
+        while (await client.message("status"))["state"] != "running":
+            pass
+        await server.close()
+        status = await client.message("status")
+        assert (status["state"], status["reason"]) == ("closed", "draining")
+
+
 async def test_full_server_refuses_before_the_upgrade(start_server: StartServer) -> None:
     server = await start_server("identity", max_sessions=1)
     async with client_of(server.url) as client:

@@ -23,6 +23,7 @@ class Code(StrEnum):
     CAPACITY = "capacity"
     RATE_LIMITED = "rate_limited"
     DRAINING = "draining"
+    SESSION_ENDED = "session_ended"
     ORIGIN_DENIED = "origin_denied"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNKNOWN_MODEL = "unknown_model"
@@ -80,6 +81,9 @@ TABLE: dict[Code, Row] = {
     Code.CAPACITY: Row("All places are taken.", "Try again in a few seconds.", 503, True, 1013),
     Code.RATE_LIMITED: Row("Too many messages.", "Send at most 50 messages a second.", 429, True, 1008),
     Code.DRAINING: Row("The server is about to stop.", "Try again in a few seconds.", 503, True, 1012),
+    Code.SESSION_ENDED: Row(
+        "This session was ended by its owner, or by a newer one of the same client.", "Start a new session.", 410
+    ),
     Code.ORIGIN_DENIED: Row(
         "Pages of this origin may not use the server.",
         "Open the server's own page, or allow the origin.",

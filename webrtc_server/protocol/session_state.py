@@ -7,6 +7,7 @@ There is no state to get stuck in: what is told is worked out anew from the work
     worker loading for the first time loading
     worker ended, a new one starts    passthrough   worker_restarting
     worker cannot start               degraded      model_load_failed
+    ended by the server               closed        draining: come back soon; session_ended: do not
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Facts:
     has_input: bool
     ever_had_input: bool
     closed: bool = False
+    close_reason: Code | None = None
     retry_in: float | None = None
 
 
@@ -45,7 +47,7 @@ class Condition:
 
 def derive(facts: Facts) -> Condition:
     if facts.closed:
-        return Condition("closed", None, "The session has ended.")
+        return Condition("closed", facts.close_reason, "The session has ended.")
     if facts.worker_failed is not None:
         message = f"No pipeline could be loaded ({facts.worker_failed}). You see your camera."
         return Condition("degraded", Code.MODEL_LOAD_FAILED, message, retry_in=facts.retry_in)

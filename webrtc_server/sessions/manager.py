@@ -54,7 +54,7 @@ class SessionManager:
             raise ClientError(Code.INVALID_SETTINGS, fields=fields) from None
         if client_id is not None:
             for older in [session for session in self.sessions.values() if session.client_id == client_id]:
-                await self.end(older)
+                await self.end(older, Code.SESSION_ENDED)
         if self.is_full:
             message = f"All {self.max_sessions} places are taken."
             raise ClientError(Code.CAPACITY, message, retry_after=RETRY_AFTER)
@@ -75,8 +75,11 @@ class SessionManager:
         ended = self._ended.get(session_id)
         return ended is not None and time.monotonic() - ended <= TOMBSTONE_SECONDS
 
-    async def end(self, session: Session[Any]) -> None:
-        """Take it off the table at once and close it, within CLOSE_TIMEOUT or so; repeatable, does not raise."""
+    async def end(self, session: Session[Any], reason: Code | None = None) -> None:
+        """Take it off the table at once and close it, within CLOSE_TIMEOUT or so; repeatable, does not raise.
+
+        `reason` is told to the client: `draining`, `session_ended`, or None where the connection is gone anyhow.
+        """
         if self.sessions.pop(session.session_id, None) is None:
             return
         self._ended[session.session_id] = time.monotonic()
@@ -84,7 +87,7 @@ class SessionManager:
             self._ended.popitem(last=False)
         try:
             async with asyncio.timeout(2 * CLOSE_TIMEOUT):
-                await session.close()
+                await session.close(reason)
         except TimeoutError:
             logger.error("session did not close in time", session=session.view_id)
         except Exception:
@@ -104,7 +107,7 @@ class SessionManager:
             self._ticker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticker
-        await asyncio.gather(*(self.end(session) for session in list(self.sessions.values())))
+        await asyncio.gather(*(self.end(session, Code.DRAINING) for session in list(self.sessions.values())))
         await asyncio.gather(*self._closing)
 
     async def _tick(self) -> None:

@@ -20,6 +20,10 @@ class Painters:
         self.failure: str | None = None  # why nothing could be loaded; stays while it is tried again
         supervisor.subscribe(self._on_worker)
 
+    def why(self, pipeline: str) -> str:
+        """Why a session is painted by `pipeline`: a sentence for its user, empty if they chose it themselves."""
+        return self.reason if pipeline == self.default else ""
+
     def defaults(self, settings: Settings) -> Settings:
         """`settings` with the pipeline that is really there."""
         return settings.model_copy(update={"pipeline": self.default})

@@ -47,12 +47,13 @@ class Session(Generic[P]):
         self.client_id = client_id
         self.statistics = Statistics()
         self.closed = False
+        self._close_reason: Code | None = None
         self._painters = painters
         self._transport: Transport[P] | None = None
         self._waiting: Mailbox[P] = Mailbox()
         self._in_flight: dict[int, tuple[P, float]] = {}  # sequence -> picture, when it was given to the worker
         self._last_input: float | None = None
-        self._condition: Condition | None = None
+        self._told: tuple[Condition, str] | None = None  # the state and the pipeline that the client knows of
         self._since = time.monotonic()
         self._complaints = TokenBucket(1, 1)  # about pictures: one a second
         self._worker = WorkerClient(painters.supervisor, self, settings, 0)
@@ -149,17 +150,17 @@ class Session(Generic[P]):
 
     def greet(self) -> None:
         """The first message on a new connection or channel."""
-        self._condition = self._derive()
+        self._told = self._derive(), self.settings.pipeline
         self._send(self.status())
 
     def refresh(self) -> None:
-        """Tell the client if its state has changed."""
-        condition = self._derive()
-        if condition == self._condition:
+        """Tell the client if its state or its pipeline has changed."""
+        now_so = self._derive(), self.settings.pipeline
+        if now_so == self._told:
             return
-        if self._condition is None or condition.state != self._condition.state:
+        if self._told is None or now_so[0].state != self._told[0].state:
             self._since = time.monotonic()
-        self._condition = condition
+        self._told = now_so
         self._send(self.status())
 
     def tick(self, now: float) -> None:
@@ -174,7 +175,7 @@ class Session(Generic[P]):
             view_id=self.view_id,
             state=condition.state,
             reason=condition.reason,
-            message=condition.message or self._painters.reason,
+            message=condition.message or self._painters.why(self.settings.pipeline),
             since=self._since,
             retry_in_s=condition.retry_in,
             progress=_progress(condition.progress),
@@ -211,6 +212,7 @@ class Session(Generic[P]):
                 has_input=self._last_input is not None and now - self._last_input <= NO_INPUT_AFTER,
                 ever_had_input=self._last_input is not None,
                 closed=self.closed,
+                close_reason=self._close_reason,
                 retry_in=worker.retry_in,
             )
         )
@@ -223,11 +225,11 @@ class Session(Generic[P]):
         if self._transport:
             self._transport.send(data, reply_to)
 
-    async def close(self) -> None:
+    async def close(self, reason: Code | None) -> None:
         """Say goodbye, end the connection, free the worker's part. Bounded by the transport's own limit."""
         if self.closed:
             return
-        self.closed = True
+        self.closed, self._close_reason = True, reason
         self.refresh()
         await self.conversation.close()
         if self._transport:

@@ -8,6 +8,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from webrtc_server.limits import OFFER_BYTES
+from webrtc_server.protocol.error_codes import Code
 from webrtc_server.rtc.peer import IceServers
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.transports.webrtc import WebRtcTransport
@@ -53,7 +54,7 @@ class SessionApi:
         """Repeatable: a session that ended a short while ago is no error."""
         session_id = request.match_info["session_id"]
         if not self._manager.has_ended(session_id):
-            await self._manager.end(self._manager.find(session_id))
+            await self._manager.end(self._manager.find(session_id), Code.SESSION_ENDED)
         return web.json_response({"ended": True})
 
     async def patch_settings(self, request: web.Request) -> web.Response:
