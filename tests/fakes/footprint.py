@@ -10,19 +10,16 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 
 @dataclass(frozen=True)
 class Footprint:
     threads: Counter[str]
     descriptors: Counter[str]
-    children: frozenset[int]
+    children: frozenset[str]  # process numbers
     shared_memory: frozenset[str]
 
     @classmethod
     def take(cls) -> Footprint:
-        gc.collect()
         targets: Counter[str] = Counter()
         for entry in Path("/proc/self/fd").iterdir():
             try:
@@ -33,7 +30,7 @@ class Footprint:
         return cls(
             Counter(thread.name for thread in threading.enumerate()),
             targets,
-            frozenset(child.pid for child in psutil.Process().children(recursive=True)),
+            frozenset(pid for listed in Path("/proc/self/task").glob("*/children") for pid in listed.read_text().split()),
             frozenset(os.listdir("/dev/shm")),
         )
 
@@ -54,5 +51,6 @@ def leaked(before: Footprint, patience: float = 3.0) -> dict[str, object]:
     while excess := Footprint.take().excess_over(before):
         if time.monotonic() > deadline:
             return excess
+        gc.collect()
         time.sleep(0.05)
     return {}
