@@ -30,7 +30,7 @@ class Footprint:
         return cls(
             Counter(thread.name for thread in threading.enumerate()),
             targets,
-            frozenset(pid for listed in Path("/proc/self/task").glob("*/children") for pid in listed.read_text().split()),
+            frozenset(pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()),
             frozenset(os.listdir("/dev/shm")),
         )
 

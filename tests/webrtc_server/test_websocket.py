@@ -8,7 +8,6 @@ import json
 import runpy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -219,17 +218,15 @@ async def test_dead_worker_costs_no_answer(start_server: StartServer) -> None:
             processed = description["processed"]
 
 
-async def test_the_example_of_the_documents_works(start_server: StartServer, tmp_path: Path) -> None:
+async def test_the_example_of_the_documents_works(start_server: StartServer) -> None:
     server = await start_server("effects")
     example = runpy.run_path("docs/howto/websocket_client.py")
-    source, target = tmp_path / "in.png", tmp_path / "out.png"
-    source.write_bytes(as_file(scene(512, 512)))
-    description = await example["paint"](server.url.replace("http", "ws") + "/ws", source, target, "pencil")
+    address = server.url.replace("http", "ws") + "/ws"
+    painted, description = await example["paint"](address, as_file(scene(512, 512)), "pencil")
     assert description["processed"]
-    with Image.open(target) as painted:
-        assert difference(painted, scene(512, 512)) > 30
+    assert difference(Image.open(io.BytesIO(painted)), scene(512, 512)) > 30
     with pytest.raises(RuntimeError, match="not changed"):
-        await example["paint"](server.url.replace("http", "ws") + "/ws", source, target, "x" * 1001)
+        await example["paint"](address, b"", "x" * 1001)
 
 
 @pytest.mark.parametrize(("origin", "allowed"), [("http://evil.example", False), ("own", True)])
