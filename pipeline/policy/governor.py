@@ -43,6 +43,8 @@ class Governor:
         """Take in one step of `stream` that took `seconds` and ended `now` (a monotonic clock); answers `size`."""
         self._streams[stream] = now
         self._streams = {key: seen for key, seen in self._streams.items() if now - seen <= STREAM_GONE}
+        if self._steps and now - self._steps[-1][0] > STREAM_GONE:
+            self._steps.clear()  # a pause says nothing of the machine
         if not self._steps:
             self._since = now
         self._steps.append((now, seconds))

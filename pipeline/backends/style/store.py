@@ -38,7 +38,8 @@ def cache_path() -> Path:
 
 def _read(path: Path) -> StyleModel | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, for numpy leaves a file open that turns out to be no zip.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return StyleModel(file["graph"].tobytes(), file["table"])
     except FileNotFoundError:
         return None
