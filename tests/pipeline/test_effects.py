@@ -54,6 +54,7 @@ def test_sensor_noise_on_a_wall_does_not_become_a_drawing() -> None:
     for name in EFFECTS:
         tone = cv2.GaussianBlur(apply_effect(name, noise), (0, 0), 6)
         assert tone.std(axis=(0, 1)).max() < 20, name
+    assert apply_effect("gradient_map", noise).std(axis=(0, 1)).max() < 25
 
 
 def test_a_neural_style_becomes_the_nearest_effect() -> None:

@@ -102,6 +102,12 @@ def test_single_slow_steps_change_nothing() -> None:
     assert changes == []
 
 
+def test_a_core_that_is_busy_now_and_then_has_no_room() -> None:
+    turn = iter(range(10**9))
+    changes = simulate(Governor(), lambda size, now: 0.048 if next(turn) % 5 == 0 else 0.020, until=120)
+    assert changes == []
+
+
 def test_streams_share_the_time() -> None:
     governor = Governor()
     simulate(governor, recorded(1 / 3), until=60)
@@ -120,8 +126,9 @@ def test_a_pause_is_no_evidence() -> None:
 
 def test_governors_share_nothing() -> None:
     one, other = Governor(), Governor()
-    simulate(one, recorded(1 / 3), until=60)
-    assert (one.size, other.size) == (384, 256)
+    changes = simulate(one, recorded(1 / 3), until=20)
+    assert other.size == 256
+    assert simulate(other, recorded(1 / 3), until=20) == changes
 
 
 def test_one_size_only() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from pipeline.backends.style import NeuralStyle, graph, store
 from pipeline.backends.style.graph import StyleModel, build, styles_source
 from pipeline.backends.style.net import StyleNet
 from pipeline.errors import BackendUnavailable
+from run import ROOT
 from tests.pipeline.samples import astronaut
 
 # Mean difference on the scale 0..1. The split 9x9 kernels cost 0.0048 in the worst style and 0.0016 in a typical one
@@ -42,9 +45,11 @@ def test_all_styles_are_those_of_the_original(model: StyleModel) -> None:
     for index, choice in enumerate(np.eye(26, dtype=np.float32)):
         (expected,) = original.run(["stylized"], {"image": image, "style_weights": choice})
         painted = net(picture, model.table[index])
-        errors.append(float(np.abs(painted / 255 - expected[0].transpose(1, 2, 0)).mean()))
-    assert max(errors) < WORST
-    assert np.median(errors) < TYPICAL
+        errors.append(painted / 255 - expected[0].transpose(1, 2, 0))
+    distances = np.abs(errors).mean(axis=(1, 2, 3))
+    assert distances.max() < WORST
+    assert np.median(distances) < TYPICAL
+    assert abs(np.mean(errors)) < 0.0005, "no brighter and no darker: bytes are rounded, not cut"
 
 
 def test_a_mix_is_the_weighted_sum_of_params(model: StyleModel) -> None:
@@ -57,10 +62,14 @@ def test_a_mix_is_the_weighted_sum_of_params(model: StyleModel) -> None:
     assert np.abs(painted / 255 - expected[0].transpose(1, 2, 0)).mean() < WORST
 
 
-def test_the_network_leaves_the_arithmetic_of_the_thread_alone(model: StyleModel) -> None:
-    """onnxruntime's option for denormals would set it for good, for all code of the thread."""
-    StyleNet(model, threads=1)(astronaut(64, 64), model.table[0])
-    assert np.float64(5e-324) * np.float64(1) > 0
+def test_the_network_leaves_the_arithmetic_of_the_thread_alone() -> None:
+    """onnxruntime's option for denormals would change it for good. Only the first session of a process decides."""
+    script = (
+        "from pipeline.backends.style import NeuralStyle;"
+        "NeuralStyle(threads=1).load(lambda progress: None);"
+        "tiny = float('5e-324'); raise SystemExit(tiny * 1.0 == 0.0)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
 
 
 def test_another_source_file_is_refused(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
