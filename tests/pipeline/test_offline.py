@@ -11,9 +11,12 @@ from PIL import Image
 from typer import Typer
 from typer.testing import CliRunner
 
+from pipeline.backends.effects import Effects
 from pipeline.effects import apply_effect
-from pipeline.offline import main
-from tests.pipeline.samples import astronaut, distance
+from pipeline.errors import BadFrame
+from pipeline.frame import Frame
+from pipeline.offline import main, paint
+from tests.pipeline.samples import astronaut, distance, small_settings
 
 SMALL = ["--set", "width=256", "--set", "height=256", "--set", "denoising_strength=1", "--set", "steadiness=0"]
 INK = ["--pipeline", "effects", "--prompt", "ink", *SMALL]
@@ -36,6 +39,15 @@ def test_a_picture(command: Typer, tmp_path: Path) -> None:
     code, output = run(command, tmp_path / "in.png", tmp_path / "out.png", *INK)
     assert (code, output) == (0, "effect mix: 100 % ink (match 1.0)\n")
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png")), apply_effect("ink", astronaut(), 2))
+
+
+def test_the_first_bad_frame_ends_it() -> None:
+    good, bad = Frame.from_rgb(astronaut()), Frame.from_rgb(astronaut())
+    object.__setattr__(bad, "data", bad.data[:10])
+    painting = paint(Effects(), [good, bad, good], small_settings(prompt="ink"))
+    assert next(painting).width == 256
+    with pytest.raises(BadFrame):
+        next(painting)
 
 
 def test_a_folder(command: Typer, tmp_path: Path) -> None:
