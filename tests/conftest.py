@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
+import hypothesis
 import pytest
 
 from pipeline import registry
@@ -12,6 +13,10 @@ from tests.fakes import fault_backend
 from tests.fakes.footprint import Footprint, leaked
 from tests.fakes.server import RunningServer
 from webrtc_server.config import Config
+
+# A machine may be busy: how long an example takes says nothing about the code.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
@@ -51,5 +56,3 @@ async def start_server(faults: None) -> AsyncIterator[StartServer]:
     if left:
         _, left = await asyncio.wait(left, timeout=3)
     assert not left
-
-
