@@ -61,7 +61,7 @@ def styles_source() -> bytes:
 
 
 def build(source: bytes) -> StyleModel:
-    """The model made from the original network; takes about a second."""
+    """The model made from the original network, in some tens of milliseconds."""
     initializers = onnx.load_model_from_string(source).graph.initializer
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in initializers}
     layers = [name.removesuffix(".w") for name in weights if name.endswith(".w")]
