@@ -15,11 +15,11 @@ SCREEN_PITCH = 7.0  # pixels between dots
 BLOCK = 4.0  # pixels of a pixel-art block
 BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.int16) - 8
 PALETTES = (  # sixteen colours each
-    # PICO-8, by Lexaloffle (public domain)
+    # PICO-8, by Lexaloffle
     "000000 1d2b53 7e2553 008751 ab5236 5f574f c2c3c7 fff1e8 ff004d ffa300 ffec27 00e436 29adff 83769c ff77a8 ffccaa",
-    # DawnBringer 16 (free to use)
+    # DB16, by DawnBringer
     "140c1c 442434 30346d 4e4a4e 854c30 346524 d04648 757161 597dce d27d2c 8595a1 6daa2c d2aa99 6dc2ca dad45e deeed6",
-    # Sweetie 16, by GrafxKid (free to use)
+    # Sweetie 16, by GrafxKid
     "1a1c2c 5d275d b13e53 ef7d57 ffcd75 a7f070 38b764 257179 29366f 3b5dc9 41a6f6 73eff7 f4f4f4 94b0c2 566c86 333c57",
 )
 GRADIENTS = (  # dark to light
