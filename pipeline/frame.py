@@ -28,7 +28,7 @@ def frame_bytes(width: int, height: int, pixel_format: PixelFormat) -> int:
     return width * height + 2 * ((width + 1) // 2) * ((height + 1) // 2)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single answer to ==
 class Frame:
     """`data` is one-dimensional, contiguous, `frame_bytes(...)` long. Treat it as read-only: it may be shared."""
 

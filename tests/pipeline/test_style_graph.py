@@ -1,4 +1,4 @@
-"""The rebuilt network against the original file, and what happens when either file is not as it should be."""
+"""The rebuilt network against the original file, and what happens when that file is not as it should be."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-import platformdirs
 import pytest
 
-from pipeline.backends.style import NeuralStyle, graph, store
+from pipeline.backends.style import NeuralStyle, graph
 from pipeline.backends.style.graph import StyleModel, build, styles_source
 from pipeline.backends.style.net import StyleNet
 from pipeline.errors import BackendUnavailable
@@ -27,13 +26,6 @@ WORST, TYPICAL = 0.008, 0.0035
 @pytest.fixture(scope="module")
 def model() -> StyleModel:
     return build(styles_source())
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder of the test's own, which does not exist yet; answers the file in it."""
-    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(tmp_path / name))
-    return store.cache_path()
 
 
 def test_all_styles_are_those_of_the_original(model: StyleModel) -> None:
@@ -72,12 +64,11 @@ def test_the_network_leaves_the_arithmetic_of_the_thread_alone() -> None:
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
 
 
-def test_another_source_file_is_refused(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+def test_another_source_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_bytes", lambda path: b"something else")
     with pytest.raises(BackendUnavailable, match="not the file it should be") as caught:
         NeuralStyle(threads=1).load(lambda progress: None)
     assert "pip install" in caught.value.fix
-    assert not cache.exists()
 
 
 def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,32 +79,3 @@ def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "files", lambda package: None)  # installed without a list of files
     with pytest.raises(BackendUnavailable, match="not to be found"):
         styles_source()
-
-
-def test_built_once_and_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = store.load_model()
-    assert [path.name for path in cache.parent.iterdir()] == [cache.name], "no half-written file is left"
-    monkeypatch.setattr(store, "build", lambda source: pytest.fail("built again"))
-    again = store.load_model()
-    assert again.graph == first.graph
-    assert np.array_equal(again.table, first.table)
-
-
-def test_damage_is_noticed_and_mended(cache: Path) -> None:
-    good = store.load_model()
-    whole = cache.read_bytes()
-    flipped = bytearray(whole)
-    flipped[len(whole) // 2] ^= 1
-    for damaged in (b"", b"PK", whole[: len(whole) // 2], bytes(flipped)):
-        cache.write_bytes(damaged)
-        assert store.load_model().graph == good.graph
-        assert cache.read_bytes() != damaged
-    cache.unlink()
-    np.savez(cache, other=np.zeros(3))
-    assert store.load_model().graph == good.graph
-
-
-def test_an_unwritable_cache_is_no_error(cache: Path) -> None:
-    cache.parent.parent.mkdir(exist_ok=True)
-    cache.parent.write_text("a file where the folder should be")
-    assert store.load_model().table.shape == (26, 2, 495)

@@ -16,9 +16,8 @@ import numpy as np
 from pipeline.backend import Progress, Report
 from pipeline.backends.style.blend import exaggerate, style_params
 from pipeline.backends.style.detail import enlarge_with_detail
-from pipeline.backends.style.graph import Floats
+from pipeline.backends.style.graph import Floats, build, styles_source
 from pipeline.backends.style.net import SIDE_MULTIPLE, StyleNet, default_threads
-from pipeline.backends.style.store import load_model
 from pipeline.errors import BadFrame, PipelineError
 from pipeline.frame import Frame, Pixels
 from pipeline.geometry import resize, same_shape
@@ -44,7 +43,7 @@ class NeuralStyle:
 
     def load(self, report: Report) -> None:
         report(Progress("network", 0, 2, "steps"))
-        model = load_model()
+        model = build(styles_source())
         report(Progress("network", 1, 2, "steps"))
         self._net, self._table = StyleNet(model, self._threads), model.table
         side = self._governor.size
