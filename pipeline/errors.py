@@ -5,6 +5,7 @@
     +-- BadFrame          this one frame cannot be processed
         +-- FrameTooLarge its size is over the limit
     +-- BackendUnavailable  the pipeline cannot be loaded on this machine
+    +-- StillLoading      the pipeline is not there yet; frames pass unpainted
 
 The codes are those of the client protocol; `webrtc_server.protocol.error_codes` gives them their status and text.
 """
@@ -39,3 +40,7 @@ class FrameTooLarge(BadFrame):
 
 class BackendUnavailable(PipelineError):
     code = "model_load_failed"
+
+
+class StillLoading(PipelineError):
+    code = "model_loading"

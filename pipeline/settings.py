@@ -26,6 +26,8 @@ from pydantic import (
 Apply = Literal["live", "rebuild"]
 MAX_PROMPT = 1000  # characters after NFC; a longer text does not fit any text encoder here
 MAX_PROMPTS = 4
+MAX_TEXTS_BYTES = 12 * 1024  # of all texts together, as UTF-8: a message with all settings is to stay under 16 KiB
+MAX_PROBLEMS = 30  # unknown settings that are named; a message may hold thousands
 
 
 def _whole(value: object) -> object:
@@ -34,6 +36,8 @@ def _whole(value: object) -> object:
 
 
 def _clean_text(value: str) -> str:
+    if len(value) > 2 * MAX_PROMPT:  # composing costs the square of the length at worst: a second for 64 KiB
+        raise ValueError(f"at most {MAX_PROMPT} characters")
     text = unicodedata.normalize("NFC", value)
     if len(text) > MAX_PROMPT:
         raise ValueError(f"at most {MAX_PROMPT} characters")
@@ -189,12 +193,17 @@ class Settings(_Model):
     @field_validator("prompts", mode="before")
     @classmethod
     def _list_as_tuple(cls, value: object) -> object:
+        if isinstance(value, list) and len(value) > MAX_PROMPTS:
+            raise ValueError(f"at most {MAX_PROMPTS} prompts")
         return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
-    def _some_weight(self) -> Self:
+    def _prompts_together(self) -> Self:
         if self.prompts and sum(p.weight for p in self.prompts) <= 0:
             raise ValueError("prompts: the weights must not all be 0")
+        texts = [self.prompt, self.negative_prompt, *(prompt.text for prompt in self.prompts or ())]
+        if sum(len(text.encode()) for text in texts) > MAX_TEXTS_BYTES:
+            raise ValueError(f"prompts: all texts together must not exceed {MAX_TEXTS_BYTES // 1024} KiB")
         return self
 
     @property
@@ -241,8 +250,10 @@ def merge(current: Settings, patch: Mapping[str, object], pipelines: tuple[str, 
 
     Raises InvalidSettings, which names every bad field.
     """
-    values = {name: getattr(current, name) for name in Settings.model_fields} | dict(patch)
-    problems = []
+    known = {name: value for name, value in patch.items() if name in Settings.model_fields}
+    unknown = [name for name in patch if name not in Settings.model_fields]
+    values = {name: getattr(current, name) for name in Settings.model_fields} | known
+    problems = [Problem(name[:100], "there is no such setting") for name in unknown[:MAX_PROBLEMS]]
     if patch.get("prompts") is not None and "prompt" in patch:
         problems.append(Problem("prompts", "set prompt or prompts, not both in one message"))
     elif "prompt" in patch:

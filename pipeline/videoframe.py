@@ -14,8 +14,10 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange
 
 from pipeline.frame import Frame, PixelFormat, Pixels, frame_bytes
-from pipeline.geometry import fit
+from pipeline.geometry import Box, place, resize
 from pipeline.settings import Settings
+
+BLACK = (16, 128, 128)  # Y, U, V in limited range
 
 
 class VideoPicture:
@@ -46,12 +48,13 @@ class VideoPicture:
         return frame
 
 
-def to_video(frame: Frame, pts: int, time_base: Fraction) -> av.VideoFrame:
-    """A copy of `frame` with the time stamp given."""
-    video = av.VideoFrame(frame.width, frame.height, "yuv420p")
+def to_video(frame: Frame, pts: int, time_base: Fraction, multiple: int = 1) -> av.VideoFrame:
+    """A copy of `frame` with the time stamp given, cut to sides that are multiples of `multiple` (H.264 has no odd)."""
+    width, height = (max(multiple, side - side % multiple) for side in (frame.width, frame.height))
+    video = av.VideoFrame(width, height, "yuv420p")
     for plane, source in zip(video.planes, frame.convert(PixelFormat.I420).planes, strict=True):
-        rows = _rows(plane)
-        np.copyto(rows[: source.shape[0], : source.shape[1]], source)
+        rows, columns = min(plane.height, source.shape[0]), min(plane.width, source.shape[1])
+        np.copyto(_rows(plane)[:rows, :columns], source[:rows, :columns])
     video.pts, video.time_base = pts, time_base
     return video
 
@@ -62,7 +65,23 @@ def _rows(plane: VideoPlane) -> Pixels:
 
 
 def unpainted(picture: VideoPicture, settings: Settings) -> Frame:
-    """The camera picture at the size of the painted one, so that a viewer sees no jump between the two."""
+    """The camera picture at the size of the painted one, so that a viewer sees no jump between the two.
+
+    Works plane by plane, without a way through RGB: it runs on the event loop, a millisecond at 1080p.
+    """
+    camera = picture.to_frame()
     if settings.pipeline == "identity":
-        return picture.to_frame()
-    return Frame.from_rgb(fit(picture.to_frame().rgb(), settings.width, settings.height, settings.fit))
+        return camera
+    width, height = settings.width, settings.height
+    placement = place((camera.width, camera.height), (width, height), settings.fit)
+    shown = Frame(np.empty(frame_bytes(width, height, PixelFormat.I420), np.uint8), width, height, PixelFormat.I420)
+    for source, target, black, scale in zip(camera.planes, shown.planes, BLACK, (1, 2, 2), strict=True):
+        target[:] = black
+        inside = _part(placement.target, scale).cut(target)
+        np.copyto(inside, resize(_part(placement.source, scale).cut(source), inside.shape[1], inside.shape[0]))
+    return shown
+
+
+def _part(box: Box, scale: int) -> Box:
+    """The box on a plane that is `scale` times smaller, never empty."""
+    return Box(box.left // scale, box.top // scale, max(1, box.width // scale), max(1, box.height // scale))

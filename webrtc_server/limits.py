@@ -9,6 +9,7 @@ SDP_LINE_BYTES = 2048
 SDP_MEDIA_SECTIONS = 4  # protocol.md: the input may be any of the first four
 SDP_CANDIDATES = 32  # each is probed: more would make the server a packet cannon
 SDP_SSRC_LINES = 64
+SDP_CODEC_LINES = 500  # of one kind; browsers send up to 100 in each section, and 3000 stall aiortc for 1.7 s
 OFFER_BYTES = 160 * 1024  # an offer escaped as JSON, with settings beside it
 IMAGE_BYTES = 8 * 1024 * 1024  # one picture on /ws: a 1080p PNG with alpha needs up to 8 MB
 WS_MESSAGE_BYTES = 16 * 1024 * 1024  # above this the socket is closed (1009) without reading on

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from pipeline.backend import Progress
-from pipeline.errors import PipelineError
+from pipeline.errors import BackendUnavailable, PipelineError
 from pipeline.frame import Frame
 from pipeline.settings import Settings
 from pipeline.worker.loop import Painter, PaintSession
@@ -40,6 +40,7 @@ from pipeline.worker.messages import (
 from pipeline.worker.shelf import Shelf
 
 HELLO_TIMEOUT = 5.0  # seconds for a new connection to say what it is
+ACCEPT_RETRY = 0.5  # seconds
 CLOSE_TIMEOUT = 2.0  # seconds for the frame in flight when the worker stops
 
 logger = logging.getLogger("pipeline.worker")
@@ -119,14 +120,24 @@ class Worker:
         backend = self._shelf.load(name, report)
         settings = Settings(pipeline=name)
         blank = Frame.from_rgb(np.full((settings.height, settings.width, 3), 128, np.uint8))
-        [result] = backend.step([(backend.new_state(settings), blank)])
-        if isinstance(result, PipelineError):
-            raise result
+        try:
+            [result] = backend.step([(backend.new_state(settings), blank)])
+            if isinstance(result, PipelineError):
+                raise result
+        except Exception as error:  # foreign code: whatever it raises, the next of the list is tried
+            failure = BackendUnavailable(f"{name} failed on its first frame: {type(error).__name__}: {error}")
+            self._shelf.give_up(name, failure)
+            raise failure from error
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            connection, _ = await loop.sock_accept(listener)
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError as error:  # no descriptor left, say; sessions try again, so must this
+                logger.error("a connection was not accepted: %s", error)
+                await asyncio.sleep(ACCEPT_RETRY)
+                continue
             task = asyncio.create_task(self._connection(connection))
             self._connections.add(task)
             task.add_done_callback(self._connections.discard)

@@ -68,7 +68,7 @@ class WorkerClient:
         self._listener = listener
         self._settings = settings
         self._version = version
-        self._memory = FrameMemory.create()
+        self._memory: FrameMemory | None = None  # one a connection: what a lost one left behind writes on its own
         self._writer: asyncio.StreamWriter | None = None
         self._free: list[int] = []
         self._formats: dict[int, PixelFormat] = {}  # of the pictures in flight, by slot
@@ -83,7 +83,7 @@ class WorkerClient:
 
     def submit(self, picture: Picture) -> int | None:
         """Hand the picture over; its sequence number, or None if the worker is away or has all it can hold."""
-        if self._writer is None or not self._free:
+        if self._writer is None or self._memory is None or not self._free:
             return None
         slot = self._free.pop()
         self._formats[slot] = picture.format
@@ -112,7 +112,6 @@ class WorkerClient:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        self._memory.close()
 
     def _on_worker(self, state: WorkerState) -> None:
         self._worker_changed.set()
@@ -126,36 +125,41 @@ class WorkerClient:
                 await self._serve()
             except (OSError, ValueError) as error:
                 logger.info("connection to the worker ended: %s", type(error).__name__)
+            except Exception:  # the session goes on without pictures for a moment, not for ever
+                logger.exception("connection to the worker")
             await asyncio.sleep(CONNECT_RETRY)
 
     async def _serve(self) -> None:
         """One connection, from its first byte to its end."""
+        with contextlib.closing(FrameMemory.create()) as memory:
+            reader, writer = await self._connect(memory)
+            try:
+                writer.write(encode(Open(self._version, self._settings)))
+                self._free, self._memory, self._writer = list(range(SLOTS)), memory, writer
+                self._listener.connected()
+                while line := await reader.readline():
+                    self._hear(line, memory)
+            finally:
+                self._writer = self._memory = None
+                writer.close()
+                self._listener.lost()
+
+    async def _connect(self, memory: FrameMemory) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.setblocking(False)
             await asyncio.get_running_loop().sock_connect(connection, self._supervisor.path)
-            send_memory(connection, self._memory)
-            reader, writer = await asyncio.open_unix_connection(sock=connection, limit=MAX_LINE)
+            send_memory(connection, memory)
+            return await asyncio.open_unix_connection(sock=connection, limit=MAX_LINE)
         except BaseException:
             connection.close()
             raise
-        try:
-            writer.write(encode(Open(self._version, self._settings)))
-            self._free = list(range(SLOTS))
-            self._writer = writer
-            self._listener.connected()
-            while line := await reader.readline():
-                self._hear(line)
-        finally:
-            self._writer = None
-            writer.close()
-            self._listener.lost()
 
-    def _hear(self, line: bytes) -> None:
+    def _hear(self, line: bytes, memory: FrameMemory) -> None:
         match decode_from_worker(line):
             case Done() as done:
                 pixel_format = self._give_back(done.slot)
-                self._listener.painted(done, self._memory.frame(done.slot, done.width, done.height, pixel_format))
+                self._listener.painted(done, memory.frame(done.slot, done.width, done.height, pixel_format))
             case Dropped() as dropped:
                 self._give_back(dropped.slot)
                 self._listener.dropped(dropped.sequence)

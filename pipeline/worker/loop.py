@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.backend import Backend
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StillLoading
 from pipeline.frame import Frame
 from pipeline.policy.scheduler import next_turn
 from pipeline.settings import Settings
@@ -112,7 +112,13 @@ class Painter:
             for session, message in operations:
                 self._put_in_force(session, message)
             if painted and frame:
-                self._paint(painted, frame)
+                try:
+                    self._paint(painted, frame)
+                except Exception:
+                    if painted in self._sessions:  # else it left while it was painted, and took its memory along
+                        logger.exception("a picture could not be answered")
+                        now, error = time.monotonic(), PipelineError("the painted picture could not be handed over")
+                        painted.answer(_done(painted, frame, frame.width, frame.height, now, error))
 
     def _has_work(self) -> bool:
         waiting = any(session.waiting or session.operations for session in self._sessions)
@@ -153,32 +159,37 @@ class Painter:
             answer = result.convert(frame.format)
             target = session.memory.frame(message.slot, answer.width, answer.height, frame.format)
             np.copyto(target.data, answer.data)
-        session.answer(
-            Done(
-                message.sequence,
-                message.slot,
-                result.width,
-                result.height,
-                session.version,
-                started,
-                time.monotonic(),
-                session.backend.name if session.backend else "",
-                error,
-            )
-        )
+        session.answer(_done(session, message, result.width, result.height, started, error))
 
-    def _step(self, session: PaintSession, frame: Frame) -> tuple[Frame, str | None]:
+    def _step(self, session: PaintSession, frame: Frame) -> tuple[Frame, PipelineError | None]:
         """The painted frame, or the frame itself and what went wrong."""
         if session.backend is None:
-            return frame, "the pipeline is still being loaded"
+            return frame, StillLoading("the pipeline is still being loaded")
         try:
             [result] = session.backend.step([(session.state, frame)])
         except Exception as error:  # foreign code again: this frame fails, nothing else
             logger.exception("%s failed on a frame", session.backend.name)
-            return frame, f"{session.backend.name} failed on this frame: {type(error).__name__}"
+            return frame, PipelineError(f"{session.backend.name} failed on this frame: {type(error).__name__}")
         if isinstance(result, PipelineError):
-            return frame, result.message
+            return frame, result
         return result, None
+
+
+def _done(
+    session: PaintSession, message: Submit, width: int, height: int, started: float, error: PipelineError | None
+) -> Done:
+    return Done(
+        message.sequence,
+        message.slot,
+        width,
+        height,
+        session.version,
+        started,
+        time.monotonic(),
+        session.backend.name if session.backend else "",
+        error.message if error else None,
+        error.code if error else "internal",
+    )
 
 
 def _without_effect(backend: Backend[Any], changed: set[str]) -> list[str]:

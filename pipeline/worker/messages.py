@@ -107,7 +107,8 @@ class Rejected:
 class Done:
     """The answer to `sequence` lies in `slot`, in the pixel format of the question.
 
-    `error` set: the picture is the unchanged input. `started` and `finished` are seconds of the monotonic clock.
+    `error` set: the picture is the unchanged input; `code` is that error's.
+    `started` and `finished` are seconds of the monotonic clock.
     """
 
     sequence: int
@@ -119,6 +120,7 @@ class Done:
     finished: float
     pipeline: str
     error: str | None = None
+    code: str = "internal"
     type: Literal["done"] = "done"
 
 

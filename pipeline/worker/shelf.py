@@ -68,6 +68,12 @@ class Shelf:
                 self._loading.discard(name)
             when_ended()
 
+    def give_up(self, name: str, error: PipelineError) -> None:
+        """It was loaded, but cannot paint: from now on it counts as one that could not be loaded."""
+        with self._lock:
+            self._loaded.pop(name, None)
+            self._failed[name] = error
+
     def failures(self) -> dict[str, str]:
         return {name: error.message for name, error in self._failed.items()}
 

@@ -100,7 +100,10 @@ class Supervisor:
 
     async def _one_life(self) -> Failed | None:
         """From the start of a process to its end; what it said last, if that was why it cannot work."""
-        process = await self._spawn()
+        try:
+            process = await self._spawn()
+        except OSError as error:
+            return Failed("model_load_failed", f"the picture process cannot be started: {error}", "")
         self.pid = process.pid
         try:
             return await self._watch()
@@ -122,8 +125,9 @@ class Supervisor:
             )
 
     async def _watch(self) -> Failed | None:
-        reader, writer = await asyncio.open_unix_connection(self.path, limit=MAX_LINE)
+        writer = None
         try:
+            reader, writer = await asyncio.open_unix_connection(self.path, limit=MAX_LINE)
             writer.write(b"\n" + encode(Watch()))
             async with asyncio.timeout(LOAD_TIMEOUT) as limit:
                 while line := await reader.readline():
@@ -138,10 +142,11 @@ class Supervisor:
                             return failed
         except TimeoutError:
             return Failed("model_load_failed", f"nothing was painted {LOAD_TIMEOUT:.0f} s after the start", "")
-        except ConnectionError:
+        except (OSError, ValueError):  # it died before the connection, or in the middle of a line
             pass
         finally:
-            writer.close()
+            if writer:
+                writer.close()
         return None
 
 

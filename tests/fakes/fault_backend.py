@@ -17,6 +17,7 @@ from pipeline.worker import child
 
 ENTRY = registry.Entry("fault", "Faults on command", "tests.fakes.fault_backend:FaultBackend")
 SLOW = registry.Entry("slow-to-load", "Takes a minute", "tests.fakes.fault_backend:SlowBackend")
+UNABLE = registry.Entry("unable", "Cannot paint", "tests.fakes.fault_backend:UnableBackend")
 BROKEN = registry.Entry("broken", "Cannot be loaded", "tests.fakes.fault_backend:BrokenBackend")
 
 
@@ -69,6 +70,13 @@ class BrokenBackend(FaultBackend):
         raise RuntimeError("broken on purpose")
 
 
+class UnableBackend(FaultBackend):
+    name: ClassVar[str] = "unable"
+
+    def step(self, batch: Sequence[tuple[State, Frame]]) -> list[Frame | PipelineError]:
+        raise RuntimeError("no kernel image")
+
+
 class SlowBackend(FaultBackend):
     name: ClassVar[str] = "slow-to-load"
 
@@ -79,7 +87,7 @@ class SlowBackend(FaultBackend):
 
 def add_entries() -> None:
     """Make the faults available in this process."""
-    registry.ENTRIES |= {entry.name: entry for entry in (ENTRY, BROKEN, SLOW)}
+    registry.ENTRIES |= {entry.name: entry for entry in (ENTRY, UNABLE, BROKEN, SLOW)}
 
 
 if __name__ == "__main__":  # the worker process of tests: as the real one, with the faults beside the pipelines

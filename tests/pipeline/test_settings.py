@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.settings import Change, InvalidSettings, Settings, applies, merge
+from pipeline.settings import Change, InvalidSettings, Problem, Settings, applies, merge
 
 PIPELINES = ("identity", "effects")
 BASE = Settings()
@@ -34,7 +35,9 @@ patches = st.dictionaries(st.sampled_from(list(Settings.model_fields)) | st.text
         ({"denoising_strength": None}, {"denoising_strength"}),
         ({"guidance": float("nan")}, {"guidance"}),
         ({"width": 300, "height": 2048}, {"width", "height"}),
+        ({"height": 264}, {"height"}),
         ({"seed": 2**32}, {"seed"}),
+        ({"prompt": "a", "prompts": [{"text": "b"}], "steps": 0}, {"prompts", "steps"}),
         ({"prompt": "x" * 1001}, {"prompt"}),
         ({"prompt": "two\nlines"}, {"prompt"}),
         ({"prompt": "\ud800"}, {"prompt"}),
@@ -43,8 +46,10 @@ patches = st.dictionaries(st.sampled_from(list(Settings.model_fields)) | st.text
         ({"prompts": []}, {"prompts"}),
         ({"prompts": [{"text": "a"}] * 5}, {"prompts"}),
         ({"prompts": [{"text": "a", "weight": 0}]}, {"prompts"}),
+        ({"prompts": [{}] * 20_000}, {"prompts"}),
         ({"prompts": [{"text": "a", "weight": 11}]}, {"prompts.0.weight"}),
         ({"prompt": "a", "prompts": [{"text": "b"}]}, {"prompts"}),
+        ({"prompts": [{"text": "語" * 1000}] * 4, "negative_prompt": "語" * 100}, {"prompts"}),
     ],
 )
 def test_every_bad_field_is_named(patch: dict[str, Any], fields: set[str]) -> None:
@@ -58,6 +63,7 @@ def test_every_bad_field_is_named(patch: dict[str, Any], fields: set[str]) -> No
     [
         ({}, ()),
         ({"steps": 2.0}, ("steps",)),
+        ({"glide_frames": 0}, ("glide_frames",)),
         ({"steps": BASE.steps}, ()),
         ({"denoising_strength": 1}, ("denoising_strength",)),
         ({"prompt": "x" * 1000, "width": 1024}, ("prompt", "width")),
@@ -107,3 +113,24 @@ def test_schema_tells_the_page_everything() -> None:
         assert {"title", "description", "default", "group", "widget", "apply", "unit"} <= field.keys(), name
         assert field["apply"] == applies(name)
     assert merge(BASE, {"steps": 2, "seed": 3}).rebuilds == ("steps",)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"prompt": "\u0300" * 15_000 + "\u0316" * 15_000},  # composing sorts these, in quadratic time
+        {"prompts": [{}] * 20_000},
+    ],
+)
+def test_no_message_holds_the_event_loop(patch: dict[str, Any]) -> None:
+    begun = time.process_time()
+    with pytest.raises(InvalidSettings):
+        merge(BASE, patch)
+    assert time.process_time() - begun < 0.02
+
+
+def test_unknown_settings_are_named_up_to_a_point() -> None:
+    with pytest.raises(InvalidSettings) as refused:
+        merge(BASE, {"x" * 200: 1} | {f"unknown {n}": n for n in range(5000)})
+    assert len(refused.value.problems) == 30
+    assert refused.value.problems[0] == Problem("x" * 100, "there is no such setting")

@@ -6,15 +6,23 @@ import asyncio
 import os
 import signal
 import socket
+import sys
+import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
+import numpy as np
 import pytest
 
+from pipeline.backend import Report
+from pipeline.errors import PipelineError
 from pipeline.frame import Frame, PixelFormat
 from pipeline.settings import Settings
 from pipeline.worker import messages
 from pipeline.worker.client import WorkerClient
+from pipeline.worker.loop import Painter, PaintSession
 from pipeline.worker.memory import (
     MAX_PIXELS,
     MAX_SIDE,
@@ -25,7 +33,9 @@ from pipeline.worker.memory import (
     send_memory,
 )
 from pipeline.worker.messages import Done, Rejected
+from pipeline.worker.shelf import Shelf
 from pipeline.worker.supervisor import Supervisor, WorkerState
+from tests.fakes.fault_backend import FaultBackend, State
 
 EXAMPLES: list[messages.ToWorker | messages.FromWorker] = [
     messages.Watch(),
@@ -82,8 +92,10 @@ def test_memory_is_shared_over_a_socket_and_has_no_name() -> None:
         frame.data[:] = 77
         assert other.frame(1, 4, 4, PixelFormat.RGB24).data.tolist() == [77] * 48
         assert not other.frame(0, 4, 4, PixelFormat.RGB24).data.any()
-        with pytest.raises(ValueError, match="no 4x4 picture"):
-            memory.frame(SLOTS, 4, 4, PixelFormat.RGB24)
+        for slot in (-1, SLOTS):
+            with pytest.raises(ValueError, match="no 4x4 picture"):
+                memory.frame(slot, 4, 4, PixelFormat.RGB24)
+        assert memory.frame(SLOTS - 1, 1920, 1088, PixelFormat.RGB24).data.size == MAX_PIXELS * 3
         here.sendall(b"x")
         with pytest.raises(ConnectionError):
             receive_memory(there)
@@ -220,3 +232,214 @@ async def test_worker_ends_when_its_parent_is_gone() -> None:
     await supervisor.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+async def test_every_slot_comes_back_whatever_became_of_its_picture() -> None:
+    supervisor = Supervisor(["fault"], "tests.fakes.fault_backend")
+    supervisor.start()
+    log = Log()
+    client = WorkerClient(supervisor, log, Settings(pipeline="fault", prompt="slow 0.02"), 1)
+    await log.until("applied 1")
+    for turn in range(1, 6):
+        assert None not in [client.submit(Flat(1)) for _ in range(SLOTS)]
+        assert client.submit(Flat(1)) is None
+        await log.answers(turn * SLOTS)
+    assert log.dropped_sequences
+    await client.close()
+    await supervisor.close()
+
+
+async def test_new_worker_starts_with_what_was_kept_and_with_every_slot_free() -> None:
+    supervisor = Supervisor(["fault"], "tests.fakes.fault_backend")
+    supervisor.start()
+    log = Log()
+    client = WorkerClient(supervisor, log, Settings(pipeline="fault"), 1)
+    await log.until("applied 1")
+    client.apply(2, Settings(pipeline="fault", prompt="slow 5"))
+    await log.until("applied 2")
+    assert None not in [client.submit(Flat(1)) for _ in range(SLOTS - 1)]
+    client.keep(1, Settings(pipeline="fault"))
+    assert supervisor.pid
+    os.kill(supervisor.pid, signal.SIGKILL)
+    await log.until("lost")
+    log.events.clear()
+    await log.until("applied 1")
+    assert None not in [client.submit(Flat(1)) for _ in range(SLOTS)]
+    await log.answers(SLOTS)
+    await client.close()
+    await supervisor.close()
+
+
+async def test_pipeline_that_fails_on_its_first_frame_gives_way_to_the_next() -> None:
+    supervisor = Supervisor(["unable", "identity"], "tests.fakes.fault_backend")
+    supervisor.start()
+    async with asyncio.timeout(15):
+        while supervisor.state.phase != "ready":
+            await asyncio.sleep(0.01)
+    assert supervisor.state.pipeline == "identity"
+    assert "no kernel image" in supervisor.state.failures["unable"]
+    await supervisor.close()
+
+
+HALF_A_LINE = "import socket, sys; socket.socket(fileno=int(sys.argv[2])).accept()[0].sendall(b'{')"
+
+
+@pytest.mark.parametrize("command", [("/bin/true",), ("/no/such/program",), (sys.executable, "-c", HALF_A_LINE)])
+async def test_supervisor_outlives_whatever_its_process_does(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = Supervisor(["identity"])
+    monkeypatch.setattr(supervisor, "_command", command)
+    supervisor.start()
+    async with asyncio.timeout(15):
+        while supervisor.restarts < 3:
+            await asyncio.sleep(0.01)
+    await supervisor.close()
+
+
+async def test_process_that_will_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.worker.supervisor.STOP_TIMEOUT", 0.2)
+    supervisor = Supervisor(["identity"])
+    monkeypatch.setattr(supervisor, "_command", (sys.executable, "-c", "import time; time.sleep(60)"))
+    supervisor.start()
+    async with asyncio.timeout(15):
+        while supervisor.pid is None:
+            await asyncio.sleep(0.01)
+    async with asyncio.timeout(5):
+        await supervisor.close()
+
+
+@dataclass
+class Answers:
+    """A painter in this process, and what it says."""
+
+    make: Callable[[str], FaultBackend]
+    said: SimpleQueue[messages.FromWorker] = field(default_factory=SimpleQueue)
+
+    def __enter__(self) -> Answers:
+        self.shelf = Shelf(self.make)
+        self.painter = Painter(self.shelf)
+        self.painter.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.painter.close(5)
+        self.shelf.close()
+
+    def session(self, pipeline: str) -> PaintSession:
+        session = PaintSession(FrameMemory.create(), self.said.put)
+        self.painter.add(session, messages.Open(0, Settings(pipeline=pipeline)))
+        return session
+
+    def next(self) -> messages.FromWorker:
+        return self.said.get(timeout=5)
+
+
+def submit(sequence: int) -> messages.Submit:
+    return messages.Submit(sequence, 0, 4, 4, PixelFormat.RGB24)
+
+
+class Patient(FaultBackend):
+    """Paints, or loads, when it may."""
+
+    def __init__(self) -> None:
+        self.begun, self.may = threading.Event(), threading.Event()
+
+    def step(self, batch: Sequence[tuple[State, Frame]]) -> list[Frame | PipelineError]:
+        self.begun.set()
+        self.may.wait(5)
+        return super().step(batch)
+
+
+def test_session_that_leaves_while_it_is_painted_takes_nobody_along() -> None:
+    backend = Patient()
+    with Answers(lambda name: backend) as answers:
+        goner = answers.session("fault")
+        assert isinstance(answers.next(), messages.Applied)
+        answers.painter.submit(goner, submit(1))
+        assert backend.begun.wait(5)
+        answers.painter.submit(goner, submit(2))
+        answers.painter.remove(goner)
+        goner.memory.close()
+        backend.may.set()
+        stayer = answers.session("fault")
+        assert isinstance(answers.next(), messages.Applied)
+        answers.painter.submit(stayer, submit(3))
+        done = answers.next()
+        assert isinstance(done, Done)
+        assert (done.sequence, done.error) == (3, None)
+        stayer.memory.close()
+
+
+class TooLarge(FaultBackend):
+    def step(self, batch: Sequence[tuple[State, Frame]]) -> list[Frame | PipelineError]:
+        return [Frame.from_rgb(np.zeros((MAX_SIDE, MAX_SIDE, 3), np.uint8))]
+
+
+def test_result_that_does_not_fit_is_an_error_and_gives_the_slot_back(caplog: pytest.LogCaptureFixture) -> None:
+    with Answers(lambda name: TooLarge()) as answers:
+        session = answers.session("fault")
+        assert isinstance(answers.next(), messages.Applied)
+        for sequence in (1, 2):
+            answers.painter.submit(session, submit(sequence))
+            done = answers.next()
+            assert isinstance(done, Done)
+            assert (done.sequence, done.slot, done.width, bool(done.error)) == (sequence, 0, 4, True)
+        session.memory.close()
+    caplog.clear()  # its tracebacks hold the memory
+
+
+def test_fast_session_does_not_starve_another() -> None:
+    backend = Patient()
+    with Answers(lambda name: backend) as answers:
+        fast, slow = answers.session("fault"), answers.session("fault")
+        answers.next()
+        answers.next()
+        order: list[int] = []
+        answers.painter.submit(fast, submit(1))
+        assert backend.begun.wait(5)
+        answers.painter.submit(slow, submit(100))
+        for sequence in range(2, 5):
+            answers.painter.submit(fast, submit(sequence))
+        backend.may.set()
+        while len(order) < 3:
+            answer = answers.next()
+            if isinstance(answer, Done):
+                order.append(answer.sequence)
+        assert order == [1, 100, 4]
+        fast.memory.close()
+        slow.memory.close()
+
+
+class SlowLoad(Patient):
+    def load(self, report: Report) -> None:
+        self.may.wait(5)
+
+
+def test_pictures_before_the_pipeline_is_loaded_say_so_and_newer_settings_end_the_wait() -> None:
+    slow, quick, made = SlowLoad(), FaultBackend(), []
+
+    def make(name: str) -> FaultBackend:
+        made.append(name)
+        return slow if name == "slow" else quick
+
+    with Answers(make) as answers:
+        answers.shelf.load("quick", lambda progress: None)
+        session, other = answers.session("slow"), answers.session("slow")
+        answers.painter.submit(session, submit(1))
+        done = answers.next()
+        assert isinstance(done, Done)
+        assert (done.code, bool(done.error)) == ("model_loading", True)
+        answers.painter.apply(session, messages.Apply(7, Settings(pipeline="quick")))
+        applied = answers.next()
+        assert isinstance(applied, messages.Applied)
+        assert applied.version == 7
+        slow.may.set()
+        assert answers.next() == messages.Applied(0, ["prompt is "])  # the other's; nothing more of the first
+        answers.painter.submit(session, submit(2))
+        done = answers.next()
+        assert isinstance(done, Done)
+        assert (done.sequence, done.version) == (2, 7)
+        assert made == ["quick", "slow"]
+        session.memory.close()
+        other.memory.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from pipeline.settings import Settings
 from tests.conftest import StartServer
@@ -72,6 +73,19 @@ async def test_page_and_its_security_headers(http: aiohttp.ClientSession) -> Non
             assert problem["fix"]
 
 
+SENDS_VIDEO = """v=0
+o=- 1 1 IN IP4 0.0.0.0
+s=-
+t=0 0
+m=video 9 UDP/TLS/RTP/SAVPF 96
+c=IN IP4 0.0.0.0
+a=mid:0
+a=sendrecv
+a=rtcp-mux
+a=ice-ufrag:abcd
+a=ice-pwd:abcdefghijklmnopqrstuvwx
+a=fingerprint:sha-256 """ + ":".join(["00"] * 32)
+
 GOOD = {"sdp": "v=0", "type": "offer"}
 
 
@@ -81,13 +95,15 @@ GOOD = {"sdp": "v=0", "type": "offer"}
         (json.dumps(GOOD), {"Content-Type": "text/plain"}, 415, "unsupported_media_type"),
         (json.dumps(GOOD), {"Origin": "http://evil.example"}, 403, "origin_denied"),
         (json.dumps(GOOD), {"Origin": "null"}, 403, "origin_denied"),
+        (json.dumps(GOOD), {"Origin": "http://["}, 403, "origin_denied"),
+        (json.dumps(GOOD), {"Content-Encoding": "gzip"}, 400, "bad_message"),
         ("{", {}, 400, "bad_message"),
         ('{"sdp": "v=0", "type": "offer", "type": "offer"}', {}, 400, "bad_message"),
         (json.dumps(GOOD | {"type": "answer"}), {}, 400, "bad_message"),
         (json.dumps(GOOD | {"codec": "x"}), {}, 400, "bad_message"),
         (json.dumps({"type": "offer"}), {}, 400, "bad_message"),
         (json.dumps(GOOD | {"sdp": 5}), {}, 400, "bad_message"),
-        (json.dumps(GOOD | {"settings": {"steps": 0}}), {}, 400, "invalid_settings"),
+        (json.dumps({"sdp": SENDS_VIDEO, "type": "offer", "settings": {"steps": 0}}), {}, 400, "invalid_settings"),
         (json.dumps(GOOD), {}, 400, "no_video"),
         (json.dumps(GOOD | {"sdp": "hello"}), {}, 400, "bad_sdp"),
         (json.dumps(GOOD | {"sdp": "v=0\n" + "a=x\n" * 20_000}), {}, 413, "too_large"),
@@ -106,22 +122,8 @@ async def test_bad_offers_are_problems_and_leave_no_session(
     assert not server.manager.sessions
 
 
-H265_ONLY = """v=0
-o=- 1 1 IN IP4 0.0.0.0
-s=-
-t=0 0
-m=video 9 UDP/TLS/RTP/SAVPF 96
-c=IN IP4 0.0.0.0
-a=mid:0
-a=sendrecv
-a=rtcp-mux
-a=ice-ufrag:abcd
-a=ice-pwd:abcdefghijklmnopqrstuvwx
-a=fingerprint:sha-256 """ + ":".join(["00"] * 32)
-
-
 async def test_offers_that_only_the_library_can_judge(server: RunningServer, http: aiohttp.ClientSession) -> None:
-    setup = H265_ONLY + "\na=setup:actpass\na=rtpmap:96 H265/90000\n"
+    setup = SENDS_VIDEO + "\na=setup:actpass\na=rtpmap:96 H265/90000\n"
     async with http.post("/offer", json={"sdp": setup, "type": "offer"}) as response:
         assert (response.status, (await response.json())["code"]) == (406, "no_common_codec")
     broken = setup.replace("H265/90000", "VP8/lots")
@@ -140,8 +142,37 @@ async def test_not_ready_says_why(server: RunningServer, http: aiohttp.ClientSes
         assert "worker_restarting" in [reason["code"] for reason in (await response.json())["reasons"]]
 
 
+async def test_pages_of_allowed_origins_may_use_the_server(start_server: StartServer) -> None:
+    server = await start_server("identity", allowed_origins="http://friend.example")
+    friend, stranger = {"Origin": "http://friend.example"}, {"Origin": "http://stranger.example"}
+    async with aiohttp.ClientSession(server.url) as http:
+        async with http.options("/offer", headers=friend | {"Access-Control-Request-Method": "POST"}) as response:
+            assert response.status == 204
+            assert response.headers["Access-Control-Allow-Origin"] == "http://friend.example"
+            assert response.headers["Access-Control-Allow-Headers"] == "Content-Type"
+        async with http.post("/offer", json=GOOD, headers=friend) as response:
+            assert response.status == 400
+            assert response.headers["Access-Control-Allow-Origin"] == "http://friend.example"
+        async with http.get("/api/status", headers=stranger) as response:
+            assert response.status == 200
+            assert "Access-Control-Allow-Origin" not in response.headers
+        async with http.post("/offer", json=GOOD, headers=stranger) as response:
+            assert response.status == 403
+
+
 async def test_wrong_methods_and_plain_requests_to_ws(http: aiohttp.ClientSession) -> None:
     async with http.get("/offer") as response:
         assert (response.status, response.content_type) == (405, "application/problem+json")
     async with http.get("/ws") as response:
         assert (response.status, response.content_type) == (426, "application/problem+json")
+
+
+async def test_failure_is_logged_without_the_secret_in_its_path(
+    server: RunningServer, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.manager, "find", lambda session_id: 1 / 0)
+    with capture_logs() as log:
+        async with http.patch("/api/sessions/SECRET/settings", json={}) as response:
+            assert (response.status, (await response.json())["code"]) == (500, "internal")
+    [failure] = [entry for entry in log if entry["event"] == "request failed"]
+    assert failure["path"] == "/api/sessions/{session_id}/settings"

@@ -91,3 +91,13 @@ def test_frames_overtaken_before_they_are_sent_are_counted() -> None:
     assert pacer.next(0) == Send("b", 2, "fresh")
     assert pacer.late == 1
     assert isinstance(pacer.next(0), WaitUntil)
+
+
+def test_repeat_leaves_room_for_the_picture_that_is_being_painted() -> None:
+    pacer: Pacer[str] = Pacer(0)
+    pacer.finished("a", 0, 0)
+    pacer.next(0)
+    pacer.captured("b", 9000, 0.1)
+    assert pacer.next(0.6) == Send("a", 8999, "repeat")
+    pacer.finished("b", 9000, 0.7)
+    assert pacer.next(0.7) == Send("b", 9000, "fresh")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,8 +24,9 @@ from webrtc_server.protocol.messages import (
     PongData,
     SettingsMessage,
     SubscribeStatsMessage,
+    encode,
 )
-from webrtc_server.protocol.sdp_guard import OfferPlan, plan
+from webrtc_server.protocol.sdp_guard import OfferPlan, codec, plan
 from webrtc_server.protocol.session_state import Facts, derive
 
 
@@ -80,6 +82,9 @@ def test_json_limits_to_the_byte() -> None:
 @given(st.text() | st.binary())
 def test_json_guard_never_raises_anything_else(text: str | bytes) -> None:
     assert outcome(parse_object, text) in (dict, Code.BAD_MESSAGE, Code.TOO_LARGE)
+
+
+PING = '{"type": "ping", "data": {"t": 1}}'
 
 
 def say(message: dict[str, Any], protocol: ControlProtocol | None = None, now: float = 0.0) -> Outcome:
@@ -144,13 +149,34 @@ def test_above_the_rate_settings_merge_and_others_are_dropped() -> None:
     assert protocol.deadline(deadline) is None
 
 
-def test_held_settings_go_before_what_comes_after_them() -> None:
+@pytest.mark.parametrize(("text", "after"), [('{"type": "get_status"}', GetStatusMessage), ("{", Reply), (PING, Reply)])
+def test_held_settings_go_before_what_comes_after_them(text: str, after: type) -> None:
     protocol = ControlProtocol()
     for _ in range(int(limits.MESSAGES_BURST)):
         protocol.receive('{"type": "get_status"}', 0.0)
     protocol.receive('{"type": "settings", "data": {"seed": 1}}', 0.0)
-    outcomes = protocol.receive('{"type": "get_status"}', 5.0)
-    assert [type(outcome) for outcome in outcomes] == [SettingsMessage, GetStatusMessage]
+    outcomes = protocol.receive(text, 5.0)
+    assert [type(outcome) for outcome in outcomes] == [SettingsMessage, after]
+
+
+def test_of_prompt_and_prompts_the_newer_is_held() -> None:
+    protocol = ControlProtocol()
+    for _ in range(int(limits.MESSAGES_BURST)):
+        protocol.receive(PING, 0.0)
+    protocol.receive('{"type": "settings", "data": {"prompts": [{"text": "b"}]}}', 0.0)
+    protocol.receive('{"type": "settings", "data": {"prompt": "a"}}', 0.0)
+    [merged] = protocol.due(1.0)
+    assert isinstance(merged, SettingsMessage)
+    assert merged.data == {"prompt": "a"}
+
+
+def test_envelope_of_the_server_and_how_many_bad_fields_it_names() -> None:
+    assert json.loads(encode(PongData(t=1, server_time=2))).keys() == {"type", "data"}
+    assert json.loads(encode(PongData(t=1, server_time=2), "i"))["id"] == "i"
+    reply = say({"type": "get_status", "data": {f"x{n}": 1 for n in range(5000)}})
+    assert isinstance(reply, Reply)
+    assert isinstance(reply.data, ErrorData)
+    assert len(reply.data.fields) == 20
 
 
 def test_token_bucket() -> None:
@@ -161,11 +187,13 @@ def test_token_bucket() -> None:
     assert bucket.take(0.1)
     assert [bucket.take(100) for _ in range(3)] == [True, True, False]
     assert not bucket.take(50)  # a clock that goes back gives nothing
+    assert bucket.take(50.1)  # and takes nothing
 
 
 def test_every_code_has_a_row_with_text_and_fix() -> None:
     assert set(TABLE) == set(Code)
     assert all(row.message and row.fix and 400 <= row.status < 600 for row in TABLE.values())
+    assert all(row.retryable for row in TABLE.values() if row.status in (429, 503))
     assert (known("bad_image"), known("no such code")) == (Code.BAD_IMAGE, Code.INTERNAL)
 
 
@@ -183,29 +211,33 @@ def offer(*sections: str) -> str:
 @pytest.mark.parametrize(
     ("sdp", "expected"),
     [
-        (offer(section()), OfferPlan("0", "0", ("0",))),
-        (offer(section(direction="sendonly")), OfferPlan("0", None, ("0",))),
+        (offer(section()), ("0", "0")),
+        (offer(section(direction="sendonly")), ("0", None)),
         (
             offer(section(direction="recvonly"), section(direction="sendonly", mid="1")),
-            OfferPlan("1", "0", ("0", "1")),
+            ("1", "0"),
         ),
         (
             offer(section("audio"), section(direction="inactive", mid="1"), section(mid="2"), section(mid="3")),
-            OfferPlan("2", "2", ("1", "2", "3")),
+            ("2", "2"),
         ),
         (
             offer(section(port=0, mid="a"), section(port=0, mid="b", extra="a=bundle-only\r\n")),
-            OfferPlan("b", "b", ("a", "b")),
+            ("b", "b"),
         ),
-        (offer(section()).replace("\r\n", "\n"), OfferPlan("0", "0", ("0",))),
+        (offer(section(direction="sendonly"), section(mid="1")), ("0", None)),
+        (offer(section()).replace("\r\n", "\n"), ("0", "0")),
         (
             offer("a=sendonly\r\n", ICE, "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n"),
-            OfferPlan("0", None, ("0",)),
+            ("0", None),
         ),
     ],
 )
-def test_offer_plan(sdp: str, expected: OfferPlan) -> None:
-    assert plan(sdp) == expected
+def test_offer_plan(sdp: str, expected: tuple[str, str | None]) -> None:
+    planned = plan(sdp)
+    assert (planned.input_mid, planned.output_mid) == expected
+    _, *sections = re.split("^m=", planned.sdp, flags=re.MULTILINE)
+    assert all(re.search("^a=(sendrecv|sendonly|recvonly|inactive)\r$", one, re.MULTILINE) for one in sections)
 
 
 def candidates(count: int) -> str:
@@ -226,12 +258,16 @@ def candidates(count: int) -> str:
         (offer(section("carrier-pigeon")), Code.BAD_SDP),
         (offer("m=video\r\n"), Code.BAD_SDP),
         (offer(section().replace("a=ice-pwd:p\r\n", "")), Code.BAD_SDP),
+        (offer(section().replace("a=ice-pwd:p", "a=ice-pwd:")), Code.BAD_SDP),
         (offer(section().replace("a=fingerprint:sha-256 00\r\n", "")), Code.BAD_SDP),
         (offer(section(), "nonsense\r\n"), Code.BAD_SDP),
         (offer(section(), "a=\x1b[31m\r\n"), Code.BAD_SDP),
         (offer(*(section(mid=str(n)) for n in range(5))), Code.BAD_SDP),
         (offer(section(extra=candidates(33))), Code.BAD_SDP),
         (offer(section(extra="a=ssrc:1 cname:x\r\n" * 65)), Code.BAD_SDP),
+        (offer(section(extra="a=rtpmap:1 x/1\r\n" * 501)), Code.BAD_SDP),
+        (offer(section(extra="a=fmtp:1 x\r\n" * 501)), Code.BAD_SDP),
+        (offer(section(extra="a=rtcp-fb:* x\r\n" * 501)), Code.BAD_SDP),
         (offer(section(extra="a=x:" + "y" * 2045 + "\r\n")), Code.BAD_SDP),
         (offer(section(extra="a=x:y\r\n" * 10_000)), Code.TOO_LARGE),
     ],
@@ -245,6 +281,12 @@ def test_offers_that_cannot_be_used(sdp: str, code: Code) -> None:
 def test_offer_limits_are_reached_without_complaint() -> None:
     extra = candidates(32) + "a=ssrc:1 cname:x\r\n" * 64 + "a=x:" + "y" * 2044 + "\r\n"
     assert plan(offer(section(extra=extra), *(section(mid=str(n)) for n in (1, 2, 3)))).input_mid == "0"
+
+
+def test_the_codec_that_an_answer_settles_on() -> None:
+    codecs = "a=rtpmap:97 rtx/90000\r\na=rtpmap:96 H264/90000\r\n"
+    answer = offer(section("audio", mid="a"), section(mid="v", extra=codecs))
+    assert (codec(answer, "v"), codec(answer, "a"), codec(answer, "x")) == ("H264", "", "")
 
 
 @given(st.text(alphabet="avm=0 \r\n:video", max_size=200))
@@ -270,6 +312,7 @@ FLOWING = {"has_input": True, "ever_had_input": True}
 def test_state_follows_from_the_facts(facts: dict[str, Any], state: str, reason: str | None) -> None:
     base: dict[str, Any] = {"worker_connected": False, "worker_failed": None, "worker_ever_ready": True}
     progress = Loading("net", 1, 2, "files")
-    condition = derive(Facts(**(base | {"progress": progress} | facts)))
+    condition = derive(Facts(**(base | {"progress": progress, "retry_in": 2.5} | facts)))
     assert (condition.state, condition.reason) == (state, reason)
     assert (condition.progress is progress) == (state in ("loading", "passthrough"))
+    assert (condition.retry_in == 2.5) == (state in ("degraded", "passthrough"))

@@ -241,3 +241,22 @@ async def test_client_that_vanishes_frees_its_place(start_server: StartServer) -
     async with asyncio.timeout(5):
         while server.manager.sessions:
             await asyncio.sleep(0.02)
+
+
+async def test_of_several_offers_of_one_client_at_once_one_session_is_left(start_server: StartServer) -> None:
+    server = await start_server("identity")
+    clients = [RtcClient(server.url, client_id="me") for _ in range(4)]
+    await clients[0].connect()
+    await asyncio.gather(*(client.connect() for client in clients[1:]), return_exceptions=True)
+    assert len(server.manager.sessions) == 1
+    for client in clients:
+        await client.close()
+
+
+async def test_bad_offer_does_not_end_the_session_that_a_good_one_would(start_server: StartServer) -> None:
+    server = await start_server("identity")
+    async with RtcClient(server.url, client_id="me"), aiohttp.ClientSession(server.url) as http:
+        body = {"sdp": "junk", "type": "offer", "client_id": "me"}
+        async with http.post("/offer", json=body) as response:
+            assert response.status == 400
+        assert len(server.manager.sessions) == 1

@@ -139,7 +139,7 @@ async def test_failures_are_errors_and_the_socket_stays_usable(start_server: Sta
         as_file(scene(), "GIF"): "bad_image",
         png[: len(png) // 2]: "bad_image",
         jpeg[: len(jpeg) // 2]: "bad_image",
-        as_file(Image.new("1", (9400, 9400))): "frame_too_large",
+        as_file(Image.new("1", (9500, 9500))): "frame_too_large",
         as_file(Image.new("L", (2049, 10))): "frame_too_large",
         as_file(Image.new("L", (1921, 1088))): "frame_too_large",
         bytes(8 * 2**20 + 1): "too_large",

@@ -76,7 +76,7 @@ def parse_message(value: dict[str, Any]) -> ClientMessage:
     try:
         return _client_message.validate_python(value)
     except ValidationError as error:
-        problems = error.errors()
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
         if any(problem["type"] in ("union_tag_invalid", "union_tag_not_found") for problem in problems):
             if isinstance(value.get("type"), str):
                 raise ClientError(Code.UNKNOWN_TYPE) from None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from webrtc_server.limits import (
     SDP_BYTES,
     SDP_CANDIDATES,
+    SDP_CODEC_LINES,
     SDP_LINE_BYTES,
     SDP_MEDIA_SECTIONS,
     SDP_SSRC_LINES,
@@ -23,25 +24,29 @@ REQUIRED = ("ice-ufrag", "ice-pwd", "fingerprint")  # RFC 8839 section 5.4, RFC 
 
 @dataclass(frozen=True)
 class Section:
-    """One media section (RFC 8866 section 5.14). `direction` is the client's."""
+    """One media section (RFC 8866 section 5.14). `direction` is the client's, and stands in `lines` in any case."""
 
     kind: str
     mid: str
     direction: str
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class OfferPlan:
-    """What each section is for: the client's video comes in on `input_mid`, ours goes out on `output_mid` (or not)."""
+    """What each section is for: the client's video comes in on `input_mid`, ours goes out on `output_mid` (or not).
+
+    `sdp` is the offer with a direction in each section: aiortc knows neither the default nor one for all sections.
+    """
 
     input_mid: str
     output_mid: str | None
-    video_mids: tuple[str, ...]
+    sdp: str
 
 
 def plan(sdp: str) -> OfferPlan:
     """Raises ClientError `too_large`, `bad_sdp` or `no_video`."""
-    sections = parse_sections(sdp)
+    head, sections = parse(sdp)
     videos = [section for section in sections if section.kind == "video"]
     source = next((section for section in videos if section.direction in ("sendrecv", "sendonly")), None)
     if source is None:
@@ -50,11 +55,21 @@ def plan(sdp: str) -> OfferPlan:
         sink: Section | None = source
     else:
         sink = next((section for section in videos if section.direction == "recvonly"), None)
-    return OfferPlan(source.mid, sink.mid if sink else None, tuple(section.mid for section in videos))
+    lines = [*head, *(line for section in sections for line in section.lines)]
+    return OfferPlan(source.mid, sink.mid if sink else None, "\r\n".join(lines) + "\r\n")
 
 
-def parse_sections(sdp: str) -> list[Section]:
-    """Raises ClientError `too_large` or `bad_sdp`."""
+def codec(sdp: str, mid: str) -> str:
+    """The name of the first codec of a section, `VP8` say; empty if there is no such section."""
+    _, sections = parse(sdp)
+    lines = next((section.lines for section in sections if section.mid == mid), ("",))
+    payload_type = next(iter(lines[0].split(" ")[3:]), "")
+    names = (line.partition(" ")[2] for line in lines if line.startswith(f"a=rtpmap:{payload_type} "))
+    return next(names, "").partition("/")[0]
+
+
+def parse(sdp: str) -> tuple[list[str], list[Section]]:
+    """The lines before the first media section, and the sections. Raises ClientError `too_large`, `bad_sdp`."""
     if len(sdp.encode("utf-8", "replace")) > SDP_BYTES:
         raise ClientError(Code.TOO_LARGE, f"The offer has more than {SDP_BYTES // 1024} KiB of SDP.")
     lines = sdp.replace("\r\n", "\n").rstrip("\n").split("\n")
@@ -66,6 +81,9 @@ def parse_sections(sdp: str) -> list[Section]:
         raise _bad("a line is not of the form x=...")
     _at_most(lines, "a=candidate:", SDP_CANDIDATES)
     _at_most(lines, "a=ssrc", SDP_SSRC_LINES)
+    _at_most(lines, "a=rtpmap:", SDP_CODEC_LINES)
+    _at_most(lines, "a=fmtp:", SDP_CODEC_LINES)
+    _at_most(lines, "a=rtcp-fb:", SDP_CODEC_LINES)
     starts = [index for index, line in enumerate(lines) if line.startswith("m=")]
     if not starts:
         raise ClientError(Code.NO_VIDEO)
@@ -77,7 +95,7 @@ def parse_sections(sdp: str) -> list[Section]:
     ]
     if len({section.mid for section in sections}) != len(sections):
         raise _bad("two media sections have the same mid, or none")
-    return sections
+    return lines[: starts[0]], sections
 
 
 def _section(lines: list[str], session_level: dict[str, str]) -> Section:
@@ -94,7 +112,8 @@ def _section(lines: list[str], session_level: dict[str, str]) -> Section:
     direction = next((name for name in DIRECTIONS if name in attributes), "sendrecv")
     if rest[0] == "0" and "bundle-only" not in attributes:
         direction = "inactive"
-    return Section(kind, attributes.get("mid", ""), direction)
+    explicit = lines if any(name in own for name in DIRECTIONS) else [*lines, f"a={direction}"]
+    return Section(kind, attributes.get("mid", ""), direction, tuple(explicit))
 
 
 def _attributes(lines: list[str]) -> dict[str, str]:

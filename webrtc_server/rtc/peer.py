@@ -28,6 +28,8 @@ from webrtc_server.protocol.sdp_guard import OfferPlan
 from webrtc_server.rtc.datachannel import ControlChannel
 from webrtc_server.rtc.track_in import discard, drain_video
 
+CLOSED_MEANWHILE = "The session was ended before it was connected."
+
 logger = get_logger(__name__)
 
 
@@ -63,16 +65,17 @@ class Peer:
         self._channel: ControlChannel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._input_mid = ""
+        self._closed = False
         self._connection.on("track", self._on_track)
         self._connection.on("datachannel", self._on_channel)
         self._connection.on("connectionstatechange", self._on_state)
 
-    async def answer(self, sdp: str, plan: OfferPlan, painted: MediaStreamTrack) -> str:
+    async def answer(self, plan: OfferPlan, painted: MediaStreamTrack) -> str:
         """The answer's SDP, with all candidates. Raises ClientError; the peer is to be closed then."""
         self._input_mid = plan.input_mid
         try:
             async with asyncio.timeout(GATHER_TIMEOUT):
-                await self._connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
+                await self._connection.setRemoteDescription(RTCSessionDescription(plan.sdp, "offer"))
                 self._assign_roles(plan, painted)
                 await self._connection.setLocalDescription(await self._connection.createAnswer())
         except OperationError as error:
@@ -80,7 +83,11 @@ class Peer:
         except TimeoutError:
             raise ClientError(Code.ICE_FAILED, "No addresses could be gathered in time.") from None
         except Exception as error:  # aiortc answers what it cannot parse with any exception there is
+            if self._closed:
+                raise ClientError(Code.ICE_FAILED, CLOSED_MEANWHILE) from error
             raise ClientError(Code.BAD_SDP, f"The offer cannot be used ({type(error).__name__}).") from error
+        if self._closed:
+            raise ClientError(Code.ICE_FAILED, CLOSED_MEANWHILE)
         self._spawn(self._watch_connecting(), "connect timeout")
         return str(self._connection.localDescription.sdp)
 
@@ -144,6 +151,7 @@ class Peer:
 
     async def close(self) -> None:
         """Bounded, repeatable, cannot raise: aiortc's own close can do neither."""
+        self._closed = True
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()

@@ -31,6 +31,7 @@ class PaintedTrack(MediaStreamTrack):
         self._sent = sent
         self._pacer: Pacer[av.VideoFrame] = Pacer(time.monotonic())
         self._news = asyncio.Event()
+        self._shown: av.VideoFrame | None = None
 
     @property
     def late(self) -> int:
@@ -58,10 +59,11 @@ class PaintedTrack(MediaStreamTrack):
             self.kinds[decision.kind] += 1
             self._sent()
             frame = decision.frame
-            if decision.kind == "repeat":
-                frame = _again(frame)
+            if decision.kind == "repeat" and self._shown:  # what was sent, which is not always what the pacer was given
+                frame = _again(self._shown)
             elif decision.kind == "unpainted":
                 frame = self._plain(frame)
+            self._shown = frame
             frame.pts, frame.time_base = decision.pts, TIME_BASE
             return frame
         raise MediaStreamError

@@ -31,6 +31,7 @@ class Applier:
         self._painters = painters
         self._turn = asyncio.Lock()
         self._answer: asyncio.Future[Rejected | None] | None = None
+        self._asked = 0  # the version that `_answer` is about; answers to others come too, to a connection's first say
 
     async def apply(self, patch: dict[str, object], in_force: Callable[[], None]) -> SettingsAppliedData:
         """`in_force` is called before the answer if anything changed. Raises ClientError."""
@@ -54,7 +55,7 @@ class Applier:
 
     async def _put_in_force(self, settings: Settings) -> None:
         version = self.version + 1
-        self._answer = asyncio.get_running_loop().create_future()
+        self._answer, self._asked = asyncio.get_running_loop().create_future(), version
         if not self._worker.apply(version, settings):
             self.notes = [LATER]
             return
@@ -62,7 +63,7 @@ class Applier:
             async with asyncio.timeout(APPLY_TIMEOUT):
                 rejected = await self._answer
         except TimeoutError:
-            self._worker.keep(self.version, self.settings)
+            self._worker.apply(self.version, self.settings)  # it may still get there: then back again
             raise ClientError(Code.APPLY_FAILED, "The pipeline did not answer in time.") from None
         finally:
             self._answer = None
@@ -70,21 +71,21 @@ class Applier:
             self._worker.keep(self.version, self.settings)
             raise ClientError(known(rejected.code), rejected.message, rejected.fix)
 
-    def applied(self, notes: list[str]) -> None:
+    def applied(self, version: int, notes: list[str]) -> None:
         self.notes = notes
-        self._settle(None)
+        self._settle(version, None)
 
     def rejected(self, rejected: Rejected) -> bool:
         """Whether a message was waiting for this answer; otherwise it is about the settings a new worker was given."""
-        return self._settle(rejected)
+        return self._settle(rejected.version, rejected)
 
     def lost(self) -> None:
         """The worker is gone; the next one starts with the newest settings, so they count as in force."""
-        if self._settle(None):
+        if self._settle(self._asked, None):
             self.notes = [LATER]
 
-    def _settle(self, answer: Rejected | None) -> bool:
-        if self._answer is None or self._answer.done():
+    def _settle(self, version: int, answer: Rejected | None) -> bool:
+        if self._answer is None or self._answer.done() or version != self._asked:
             return False
         self._answer.set_result(answer)
         return True

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from webrtc_server.limits import SETTINGS_WAITING
+from webrtc_server.observe.log import get_logger
 from webrtc_server.protocol.control import ControlProtocol, Outcome, Reply
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.messages import (
@@ -26,6 +27,8 @@ from webrtc_server.protocol.messages import (
     StatusData,
     SubscribeStatsMessage,
 )
+
+logger = get_logger(__name__)
 
 
 class Subject(Protocol):
@@ -107,3 +110,6 @@ class Conversation:
                 self._send(await self._subject.apply(message.data), message.id)
             except ClientError as error:
                 self._send(ErrorData.of(error), message.id)
+            except Exception:  # a bug of ours; the next message is to find somebody here
+                logger.exception("settings could not be applied")
+                self._send(ErrorData.of(ClientError(Code.INTERNAL)), message.id)

@@ -52,9 +52,10 @@ class SessionManager:
         except InvalidSettings as error:
             fields = tuple((problem.field, problem.message) for problem in error.problems[:30])
             raise ClientError(Code.INVALID_SETTINGS, fields=fields) from None
-        if client_id is not None:
-            for older in [session for session in self.sessions.values() if session.client_id == client_id]:
-                await self.end(older, Code.SESSION_ENDED)
+        while older := self._of_client(client_id):  # another may have come while one was being ended
+            await self.end(older, Code.SESSION_ENDED)
+        if self.draining:
+            raise ClientError(Code.DRAINING, retry_after=RETRY_AFTER)
         if self.is_full:
             message = f"All {self.max_sessions} places are taken."
             raise ClientError(Code.CAPACITY, message, retry_after=RETRY_AFTER)
@@ -62,6 +63,11 @@ class SessionManager:
         self.sessions[session.session_id] = session
         logger.info("session opened", session=session.view_id, sessions=len(self.sessions))
         return session
+
+    def _of_client(self, client_id: str | None) -> Session[Any] | None:
+        if client_id is None:
+            return None
+        return next((session for session in self.sessions.values() if session.client_id == client_id), None)
 
     def find(self, session_id: str) -> Session[Any]:
         """Raises ClientError `not_found`."""
@@ -117,4 +123,7 @@ class SessionManager:
 
     def _tick_all(self, now: float) -> None:
         for session in list(self.sessions.values()):
-            session.tick(now)
+            try:
+                session.tick(now)
+            except Exception:  # one session's trouble is not to stop the clock of all
+                logger.exception("session could not be ticked", session=session.view_id)

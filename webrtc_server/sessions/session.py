@@ -91,7 +91,7 @@ class Session(Generic[P]):
         self.statistics.stages["pipeline"].add((done.finished - done.started) * 1000)
         if done.error is not None:
             self.statistics.dropped["failed"] += 1
-            self._complain(ClientError(Code.INTERNAL, done.error))
+            self._complain(ClientError(known(done.code), done.error))
             self._pass_through(source)
         elif self._transport:
             self.statistics.count("painted", time.monotonic())
@@ -133,7 +133,7 @@ class Session(Generic[P]):
         self.refresh()
 
     def applied(self, version: int, notes: list[str]) -> None:
-        self._applier.applied(notes)
+        self._applier.applied(version, notes)
 
     def rejected(self, rejected: Rejected) -> None:
         if self._applier.rejected(rejected):

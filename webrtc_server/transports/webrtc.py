@@ -12,10 +12,11 @@ from pipeline import videoframe
 from pipeline.frame import Frame
 from pipeline.settings import Settings
 from pipeline.videoframe import VideoPicture
+from pipeline.worker.memory import fits
 from pipeline.worker.messages import Done
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.messages import ErrorData, ServerData, encode
-from webrtc_server.protocol.sdp_guard import plan
+from webrtc_server.protocol.sdp_guard import OfferPlan, codec
 from webrtc_server.rtc.datachannel import ControlChannel
 from webrtc_server.rtc.peer import IceServers, Peer
 from webrtc_server.rtc.track_out import TIME_BASE, PaintedTrack, ticks
@@ -31,18 +32,23 @@ class WebRtcTransport:
         self._peer = Peer(ice_servers, self)
         self._track = PaintedTrack(self._count_sent, self._plain)
         self._channel: ControlChannel | None = None
+        self._multiple = 1  # of the sides of a picture that the codec takes
         self._numbers: dict[str, float | None] = {}
         self._numbers_task: asyncio.Task[None] | None = None
         session.attach(self)
 
-    async def answer(self, sdp: str) -> str:
-        """Raises ClientError; the session is to be ended then."""
-        return await self._peer.answer(sdp, plan(sdp), self._track)
+    async def answer(self, plan: OfferPlan) -> str:
+        """The answer's SDP. Raises ClientError; the session is to be ended then."""
+        sdp = await self._peer.answer(plan, self._track)
+        if plan.output_mid is not None and codec(sdp, plan.output_mid) == "H264":
+            self._multiple = 2
+        return sdp
 
     # rtc.peer.Listener
 
     def captured(self, frame: av.VideoFrame) -> None:
-        self._track.captured(frame)
+        if fits(frame.width, frame.height):  # the session counts and refuses the others
+            self._track.captured(frame)
         self._session.put(VideoPicture(frame, time.monotonic()))
 
     def channel_opened(self, channel: ControlChannel) -> None:
@@ -68,7 +74,7 @@ class WebRtcTransport:
             self._channel.send(encode(data, reply_to))
 
     def painted(self, source: VideoPicture, frame: Frame, done: Done) -> None:
-        self._track.finished(videoframe.to_video(frame, ticks(source.frame), TIME_BASE))
+        self._track.finished(videoframe.to_video(frame, ticks(source.frame), TIME_BASE, self._multiple))
         self._session.statistics.stages["server"].add((time.monotonic() - source.arrived) * 1000)
 
     def unpainted(self, source: VideoPicture, settings: Settings, version: int) -> None:
@@ -93,7 +99,7 @@ class WebRtcTransport:
 
     def _plain(self, frame: av.VideoFrame) -> av.VideoFrame:
         shown = videoframe.unpainted(VideoPicture(frame), self._session.settings)
-        return videoframe.to_video(shown, ticks(frame), TIME_BASE)
+        return videoframe.to_video(shown, ticks(frame), TIME_BASE, self._multiple)
 
     def _count_sent(self) -> None:
         self._session.statistics.count("sent", time.monotonic())

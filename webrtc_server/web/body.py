@@ -28,6 +28,8 @@ async def read_object(request: web.Request, limit: int = JSON_BYTES) -> dict[str
             body = await request.read()
     except TimeoutError:
         raise ClientError(Code.BAD_MESSAGE, "The body did not come in time.") from None
+    except web.RequestPayloadError:
+        raise ClientError(Code.BAD_MESSAGE, "The body is not encoded as its headers say.") from None
     return parse_object(body, limit)
 
 

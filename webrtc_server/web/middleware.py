@@ -18,6 +18,13 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE",
+    "Access-Control-Allow-Headers": "Content-Type",
+    "Access-Control-Max-Age": "600",
+    "Vary": "Origin",
+}
+CORS_ORIGIN = web.RequestKey("cors_origin", str)
 _BY_STATUS = {404: Code.NOT_FOUND, 405: Code.NOT_FOUND, 413: Code.TOO_LARGE}
 
 logger = get_logger(__name__)
@@ -47,26 +54,44 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise
         return problem(ClientError(_BY_STATUS.get(error.status, Code.BAD_MESSAGE), error.reason), error.status)
     except Exception:
-        logger.exception("request failed", method=request.method, path=request.path)
+        resource = request.match_info.route.resource  # as it was declared: a real path may hold a session's secret
+        logger.exception("request failed", method=request.method, path=resource.canonical if resource else "")
         return problem(ClientError(Code.INTERNAL))
 
 
 def origins(allowed: tuple[str, ...]) -> Middleware:
-    """Pages of other origins may neither open `/ws` nor change anything. Clients that send no Origin are no pages."""
+    """Pages of other origins may neither open `/ws` nor change anything, but for those allowed, which may do all that
+    the server's own page may (Fetch standard, CORS). Clients that send no Origin are no pages.
+    """
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get("Origin")
-        guarded = request.method not in SAFE_METHODS or request.path == "/ws"
-        if guarded and origin is not None and "*" not in allowed and origin not in allowed:
-            if urlsplit(origin).netloc.lower() != request.host.lower():
+        if origin is None or _is_of(origin, request.host):
+            return await handler(request)
+        if "*" not in allowed and origin not in allowed:
+            if request.method not in SAFE_METHODS or request.path == "/ws":
                 raise ClientError(Code.ORIGIN_DENIED)
+            return await handler(request)
+        if request.method == "OPTIONS":
+            return web.Response(status=204, headers=PREFLIGHT | {"Access-Control-Allow-Origin": origin})
+        request[CORS_ORIGIN] = origin
         return await handler(request)
 
     return check
+
+
+def _is_of(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:
+        return False
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """For `on_response_prepare`."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if CORS_ORIGIN in request:
+        response.headers["Access-Control-Allow-Origin"] = request[CORS_ORIGIN]
+        response.headers["Vary"] = "Origin"

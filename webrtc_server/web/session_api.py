@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from webrtc_server.limits import OFFER_BYTES
 from webrtc_server.protocol.error_codes import Code
+from webrtc_server.protocol.sdp_guard import plan
 from webrtc_server.rtc.peer import IceServers
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.transports.webrtc import WebRtcTransport
@@ -39,10 +40,11 @@ class SessionApi:
     async def offer(self, request: web.Request) -> web.Response:
         """A complete offer in, a complete answer out."""
         body = await read_model(request, OfferBody, OFFER_BYTES)
+        offered = plan(body.sdp)  # first, for a bad offer must not end the session that a good one would take over
         session = await self._manager.create(body.settings, body.client_id)
         try:
             transport = WebRtcTransport(session, self._ice_servers, lambda: self._manager.end_soon(session))
-            sdp = await transport.answer(body.sdp)
+            sdp = await transport.answer(offered)
         except BaseException:
             await self._manager.end(session)
             raise
