@@ -31,6 +31,14 @@ from tests.fakes.rtc_client import RtcClient
 WARM_UP = 3.0  # seconds: codecs and rate control settle
 
 
+@dataclass(frozen=True)
+class Result:
+    """What a row says, and its figures for those who set bounds (`tests/e2e/test_targets.py`)."""
+
+    text: str
+    figures: dict[str, float]
+
+
 @dataclass
 class Server:
     url: str
@@ -69,7 +77,7 @@ def percentile(values: list[float], percent: float) -> float:
     return statistics.quantiles(values, n=100)[round(percent) - 1]
 
 
-async def identity(seconds: float) -> str:
+async def identity(seconds: float) -> Result:
     """640x480 at 30 fps through the identity pipeline: >= 28 fps back, p95 under 120 ms."""
     async with server("identity") as under_test, RtcClient(under_test.url) as client:
         await asyncio.sleep(WARM_UP)
@@ -79,13 +87,12 @@ async def identity(seconds: float) -> str:
         frames = [frame for frame in client.received if frame.at >= begin]
         latencies = client.latencies(begin)
         used = (under_test.cpu_seconds() - cpu) / elapsed
-    return (
-        f"{len(frames) / elapsed:.1f} fps; latency p50 {percentile(latencies, 50):.0f} ms, "
-        f"p95 {percentile(latencies, 95):.0f} ms; server and worker {used:.0%} of a core"
-    )
+    fps, p50, p95 = len(frames) / elapsed, percentile(latencies, 50), percentile(latencies, 95)
+    text = f"{fps:.1f} fps; latency p50 {p50:.0f} ms, p95 {p95:.0f} ms; server and worker {used:.0%} of a core"
+    return Result(text, {"fps": fps, "p95": p95})
 
 
-async def style(seconds: float) -> str:
+async def style(seconds: float) -> Result:
     """Neural style, 512x512 out: >= 15 fps end to end, codecs included."""
     async with server("neural-style") as under_test, RtcClient(under_test.url) as client:
         await client.message("status", timeout=30)
@@ -100,13 +107,12 @@ async def style(seconds: float) -> str:
         used = (under_test.cpu_seconds() - cpu) / elapsed
     sizes = {f"{frame.width}x{frame.height}" for frame in frames}
     stages = {name: f"{times['p50']:.0f}/{times['p95']:.0f}" for name, times in stats["stages_ms"].items()}
-    return (
-        f"{len(frames) / elapsed:.1f} fps of {', '.join(sizes)}; ms p50/p95 {stages}; "
-        f"server and worker {used:.0%} of a core"
-    )
+    fps = len(frames) / elapsed
+    text = f"{fps:.1f} fps of {', '.join(sizes)}; ms p50/p95 {stages}; server and worker {used:.0%} of a core"
+    return Result(text, {"fps": fps})
 
 
-async def slow(seconds: float) -> str:
+async def slow(seconds: float) -> Result:
     """A pipeline that takes 100 ms: latency flat under 350 ms, memory flat, drops counted."""
     async with server("fault") as under_test, RtcClient(under_test.url, settings={"prompt": "slow 0.1"}) as client:
         await asyncio.sleep(WARM_UP)
@@ -117,19 +123,19 @@ async def slow(seconds: float) -> str:
         growth = under_test.memory_mb() - memory
         client.send("subscribe_stats", {"interval_s": 1.0})
         stats = await client.message("stats")
-        first = [value for value in client.latencies(begin) if value]
-        second = client.latencies(middle)
-        counted = stats["frames"]["painted"] + sum(stats["dropped"].values()) + sum(stats["queues"].values())
-        received = stats["frames"]["received"]
-    return (
-        f"latency p50 {percentile(first, 50):.0f} ms, p95 {percentile(first, 95):.0f} ms, "
-        f"p95 of the second half {percentile(second, 95):.0f} ms; memory {growth:+.1f} MB in {seconds:.0f} s; "
-        f"{received} pictures came, {stats['frames']['painted']} painted, {sum(stats['dropped'].values())} dropped, "
-        f"{received - counted} not accounted for"
+        whole, second = client.latencies(begin), client.latencies(middle)
+    frames, dropped, queues = stats["frames"], sum(stats["dropped"].values()), sum(stats["queues"].values())
+    lost = frames["received"] - frames["painted"] - dropped - queues
+    p95, p95_second = percentile(whole, 95), percentile(second, 95)
+    text = (
+        f"latency p50 {percentile(whole, 50):.0f} ms, p95 {p95:.0f} ms, p95 of the second half {p95_second:.0f} ms; "
+        f"memory {growth:+.1f} MB in {seconds:.0f} s; {frames['received']} pictures came, {frames['painted']} painted, "
+        f"{dropped} dropped, {lost} not accounted for"
     )
+    return Result(text, {"p95": p95, "p95_second": p95_second, "growth_mb": growth, "lost": lost, "dropped": dropped})
 
 
-async def kill(times: float) -> str:
+async def kill(times: float) -> Result:
     """kill -9 of the worker: same connection, picture back, settings kept."""
     told, back, recovered = [], [], 0
     async with server("fault") as under_test, RtcClient(under_test.url, settings={"seed": 77}) as client:
@@ -146,14 +152,14 @@ async def kill(times: float) -> str:
             back.append(time.monotonic() - killed)
             recovered += status["settings"]["seed"] == 77 and client.pc.connectionState == "connected"
             await asyncio.sleep(0.5)
-    quick = [seconds for seconds in back[:1]]
-    return (
+    text = (
         f"{recovered} of {int(times)} recovered; told after {max(told):.0f} ms at most; picture back after "
-        f"{quick[0]:.2f} s the first time, {max(back):.1f} s at most (quick deaths in a row are delayed up to 30 s)"
+        f"{back[0]:.2f} s the first time, {max(back):.1f} s at most (quick deaths in a row are delayed up to 30 s)"
     )
+    return Result(text, {"recovered": recovered, "told_ms": max(told)})
 
 
-async def cycles(count: float) -> str:
+async def cycles(count: float) -> Result:
     """Connect, watch, disconnect: nothing is left behind."""
     async with server("identity") as under_test:
         for _ in range(3):
@@ -163,11 +169,11 @@ async def cycles(count: float) -> str:
         for _ in range(int(count)):
             await _visit(under_test)
         await asyncio.sleep(1)
-        return (
-            f"{int(count)} cycles: threads {under_test.process.num_threads() - threads:+d}, "
-            f"descriptors {under_test.process.num_fds() - descriptors:+d}, "
-            f"memory {under_test.memory_mb() - memory:+.1f} MB"
-        )
+        threads = under_test.process.num_threads() - threads
+        descriptors = under_test.process.num_fds() - descriptors
+        growth = under_test.memory_mb() - memory
+    text = f"{int(count)} cycles: threads {threads:+d}, descriptors {descriptors:+d}, memory {growth:+.1f} MB"
+    return Result(text, {"threads": threads, "descriptors": descriptors})
 
 
 async def _visit(under_test: Server) -> None:
@@ -176,7 +182,7 @@ async def _visit(under_test: Server) -> None:
     await asyncio.sleep(0.1)
 
 
-CASES: dict[str, tuple[Callable[[float], Awaitable[str]], float, float]] = {
+CASES: dict[str, tuple[Callable[[float], Awaitable[Result]], float, float]] = {
     "identity": (identity, 20, 5),
     "style": (style, 20, 5),
     "slow": (slow, 60, 6),
@@ -199,7 +205,7 @@ async def run(names: list[str], quick: bool) -> None:
     sys.stdout.write(f"{machine()}\n\n| case | measured |\n|---|---|\n")
     for name in names:
         case, amount, quick_amount = CASES[name]
-        sys.stdout.write(f"| {name} | {await case(quick_amount if quick else amount)} |\n")
+        sys.stdout.write(f"| {name} | {(await case(quick_amount if quick else amount)).text} |\n")
         sys.stdout.flush()
 
 
