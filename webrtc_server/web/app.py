@@ -103,8 +103,8 @@ async def _serve(config: Config, pipeline: str, reason: str) -> int:
     try:
         site = web.TCPSite(runner, config.host, config.port)
         await site.start()
-        host = f"[{config.host}]" if ":" in config.host else config.host
-        sys.stdout.write(f"listening on http://{host}:{runner.addresses[0][1]}\n")
+        host, port = f"[{config.host}]" if ":" in config.host else config.host, runner.addresses[0][1]
+        sys.stdout.write(f"listening on http://{host}:{port}\nopen http://localhost:{port} in a browser\n")
         sys.stdout.flush()
         await stop.wait()
     finally:
