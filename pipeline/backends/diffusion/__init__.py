@@ -6,6 +6,7 @@ Each session has a stream of its own over shared weights; the frames of all of t
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -24,6 +25,8 @@ from pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+MODEL_VARIABLE = "LIVE_DIFFUSION_MODEL"
+
 
 class Diffusion:
     name: ClassVar[str] = "diffusion"
@@ -32,9 +35,10 @@ class Diffusion:
     batch_limit: ClassVar[int] = 16
 
     def __init__(self, model: str | None = None, threads: int | None = None, executor: Executor | None = None) -> None:
-        """`model` is a key of the catalogue or a folder (None: the catalogue's first); `threads` paint one frame on a
-        CPU (None: half of the cores); `executor` encodes prompts (None: a thread of its own)."""
-        self._wanted = model
+        """`model` is a key of the catalogue or a folder (None: as LIVE_DIFFUSION_MODEL says, else the catalogue's
+        first); `threads` paint one frame on a CPU (None: half of the cores); `executor` encodes prompts (None: a
+        thread of its own)."""
+        self._wanted = os.environ.get(MODEL_VARIABLE) if model is None else model
         self._threads = threads
         self._executor = executor
         self._model: Model

@@ -75,6 +75,11 @@ class LiveStream(StreamDiffusion):  # type: ignore[misc]  # the package has no t
         return self.seen >= self.steps - 1
 
     @property
+    def has_painted(self) -> bool:
+        """The last output was a picture."""
+        return self.seen >= self.steps
+
+    @property
     def memory(self) -> Memory:
         return Memory(self.x_t_latent_buffer, self.stock_noise, self.seen)
 

@@ -154,7 +154,7 @@ class Session:
             self._warming = None
         elif self._warming is None:
             new = self._new_stream()
-            if self._shown and self._shown.warm and not new.warm:
+            if self._shown and self._shown.has_painted and not new.warm:
                 self._warming = new
             else:
                 self._shown = new

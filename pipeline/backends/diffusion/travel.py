@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 PARALLEL = 1e-4  # sine of the angle under which two directions are taken as one: the division loses its digits there
 
@@ -14,7 +15,7 @@ def slerp(start: Tensor, end: Tensor, part: float, dims: tuple[int, ...] = (-1,)
     Between two noises a straight line would lose variance half-way, and the picture its contrast.
     """
     one, two = start.float(), end.float()
-    lengths = one.norm(dim=dims, keepdim=True) * two.norm(dim=dims, keepdim=True)
+    lengths = vector_norm(one, dim=dims, keepdim=True) * vector_norm(two, dim=dims, keepdim=True)
     cosine = ((one * two).sum(dim=dims, keepdim=True) / lengths.clamp_min(1e-12)).clamp(-1, 1)
     angle = cosine.acos()
     sine = angle.sin()

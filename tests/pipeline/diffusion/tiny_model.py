@@ -50,6 +50,12 @@ def build(folder: Path, vae: str = "tiny") -> Path:
             num_encoder_blocks=(1, 1, 1, 1),
             num_decoder_blocks=(1, 1, 1, 1),
         )
+        with torch.no_grad():  # most of what random weights paint would be darker than black
+            tiny_vae.decoder.layers[-1].weight.mul_(3)
+            tiny_vae.decoder.layers[-1].bias.fill_(0.5)
+            for name, weight in unet.named_parameters():
+                if "attn2.to_v" in name or "attn2.to_out" in name:
+                    weight.mul_(5)  # else a prompt would hardly show
         full_vae = AutoencoderKL(
             block_out_channels=levels,
             down_block_types=("DownEncoderBlock2D",) * 4,
