@@ -66,7 +66,7 @@ class Choice:
 
 
 def has_gpu(devices: Path = Path("/dev")) -> bool:
-    """Whether an NVIDIA GPU is there, by the driver's device files: to ask the driver would take a second and memory."""
+    """Whether an NVIDIA GPU is there, by its device files: to ask the driver would take a second and memory."""
     return any(devices.glob("nvidia[0-9]*")) or (devices / "dxg").exists()  # dxg: inside Windows (WSL)
 
 

@@ -61,5 +61,3 @@ async def start_server(faults: None) -> AsyncIterator[StartServer]:
     if left:
         _, left = await asyncio.wait(left, timeout=3)
     assert not left
-
-

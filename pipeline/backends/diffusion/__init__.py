@@ -9,8 +9,9 @@ import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from pathlib import Path
 from typing import ClassVar
+
+from torch import Tensor
 
 from pipeline import catalog
 from pipeline.backend import Report
@@ -68,7 +69,7 @@ class Diffusion:
         turns = [self._begin(state, frame) for state, frame in batch]
         passes = [one for turn in turns if isinstance(turn, Turn) for one in turn.passes]
         outcomes = iter(batches.run(self._model, passes))
-        pictures: list[colour.Tensor | PipelineError] = []
+        pictures: list[Tensor | PipelineError] = []
         for (state, _), turn in zip(batch, turns, strict=True):
             if isinstance(turn, Turn):
                 pictures.append(_finish(state, turn, [next(outcomes) for _ in turn.passes]))
@@ -94,7 +95,7 @@ class Diffusion:
             return _bad(error)
 
 
-def _finish(state: Session, turn: Turn, outcomes: Sequence[batches.Outcome]) -> colour.Tensor | PipelineError:
+def _finish(state: Session, turn: Turn, outcomes: Sequence[batches.Outcome]) -> Tensor | PipelineError:
     try:
         return state.finish(turn, outcomes)
     except Exception as error:

@@ -48,6 +48,15 @@ class Memory(NamedTuple):
 class LiveStream(StreamDiffusion):  # type: ignore[misc]  # the package has no types
     """One session's stream over the weights of `pipe`, which all streams share. Used by one thread at a time."""
 
+    # Of the package, which has no types.
+    batch_size: int
+    frame_bff_size: int
+    cfg_type: str
+    guidance_scale: float
+    init_noise: Tensor
+    stock_noise: Tensor
+    x_t_latent_buffer: Tensor | None
+
     def __init__(
         self,
         pipe: StableDiffusionPipeline,

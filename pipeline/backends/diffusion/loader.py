@@ -47,7 +47,8 @@ class Model:
         vae = self.pipe.vae
         encoded = vae.encode(pictures.to(self.device, vae.dtype))
         latents: Tensor = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mean
-        return latents * vae.config.scaling_factor
+        scale: float = vae.config.scaling_factor
+        return latents * scale
 
     def predict(self, rows: Rows) -> Tensor:
         prediction: Tensor = self.pipe.unet(
@@ -93,7 +94,6 @@ def _load(wanted: ModelSpec | Path, device: torch.device, report: Report) -> Mod
     variant = spec.base.half_variant if spec and device.type == "cuda" else None
     pipe = StableDiffusionPipeline.from_pretrained(
         folder,
-        torch_dtype=dtype,
         variant=variant,
         use_safetensors=True,
         local_files_only=True,
@@ -108,17 +108,16 @@ def _load(wanted: ModelSpec | Path, device: torch.device, report: Report) -> Mod
     if spec or (folder / TINY_VAE_FOLDER).is_dir():
         tiny = _fetch(spec.vae, device) if spec else folder / TINY_VAE_FOLDER
         check_folder(tiny)
-        pipe.vae = AutoencoderTiny.from_pretrained(tiny, torch_dtype=dtype, use_safetensors=True)
+        pipe.vae = AutoencoderTiny.from_pretrained(tiny, use_safetensors=True)
     if isinstance(pipe.vae, AutoencoderKL):
         logger.warning("%s has a full VAE, which costs four times its UNet; a tiny one is much faster", folder)
         pipe.vae.enable_slicing()
     # Attention is torch's own fused one (SDPA): diffusers' default, as fast as xformers.
-    pipe.to(device)
+    for part in (pipe.unet, pipe.vae, pipe.text_encoder):
+        part.requires_grad_(False).eval().to(device, dtype)
     if device.type == "cuda":
         pipe.unet.to(memory_format=torch.channels_last)
         pipe.vae.to(memory_format=torch.channels_last)
-    for part in (pipe.unet, pipe.vae, pipe.text_encoder):
-        part.requires_grad_(False).eval()
     report(Progress("VAE", STAGES, STAGES, "steps"))
     return Model(spec.key if spec else folder.name, pipe, spec.steps if spec else None)
 
@@ -160,9 +159,7 @@ def _fetch(source: Source, device: torch.device) -> Path:
     patterns = ["*.json", "*.txt", *weights]
     try:
         return Path(
-            snapshot_download(
-                source.repo, revision=source.revision, allow_patterns=patterns, ignore_patterns=others
-            )
+            snapshot_download(source.repo, revision=source.revision, allow_patterns=patterns, ignore_patterns=others)
         )
     except Exception as error:  # the hub's client raises errors of several HTTP libraries
         raise BackendUnavailable(

@@ -53,9 +53,9 @@ class Prompts:
     def is_cut(self, text: str) -> bool:
         """Whether the model reads the beginning of `text` only."""
         with self._tokenizing:
-            longest = self._tokenizer.model_max_length
+            longest: int = self._tokenizer.model_max_length
             # One token more than fits tells; without a limit the tokenizer would warn of what is asked here.
-            tokens = self._tokenizer(text, truncation=True, max_length=longest + 1).input_ids
+            tokens: list[int] = self._tokenizer(text, truncation=True, max_length=longest + 1).input_ids
         return len(tokens) > longest
 
     def encode(self, text: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the tests of the diffusion engine share: pictures, small settings, streams, and a model that counts its calls."""
+"""What the tests of the diffusion engine share: pictures, small settings, streams, a model that counts its calls."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +139,7 @@ def test_a_prompt_glides_there(backend: Diffusion) -> None:
     change(backend, session, prompt="neon")
     distances += [np.abs(paint(backend, session) - target).mean() for _ in range(5)]
     assert distances[-1] == 0
-    assert all(later < earlier for earlier, later in zip(distances, distances[1:], strict=False)), distances
+    assert all(later < earlier for earlier, later in pairwise(distances)), distances
 
 
 def test_a_prompt_that_cannot_be_encoded_stops_no_frame(backend: Diffusion, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,9 +203,7 @@ def test_a_spoilt_session_fails_alone(backend: Diffusion, spoil: object) -> None
 def test_answers_have_the_format_of_their_frame(backend: Diffusion) -> None:
     sessions = [backend.new_state(small()) for _ in range(3)]
     formats = [PixelFormat.I420, PixelFormat.RGB24, PixelFormat.I420]
-    answers = backend.step(
-        [(one, frame().convert(wanted)) for one, wanted in zip(sessions, formats, strict=True)]
-    )
+    answers = backend.step([(one, frame().convert(wanted)) for one, wanted in zip(sessions, formats, strict=True)])
     assert [answer.format for answer in answers if isinstance(answer, Frame)] == formats
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -157,7 +158,7 @@ def test_travel_comes_nearer_with_each_frame_and_arrives() -> None:
         assert travel.advance()
         distances.append(float((travel.now - target).norm()))
     assert len(distances) == 7
-    assert all(later < earlier for earlier, later in zip(distances, distances[1:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(distances))
     assert torch.equal(travel.now, target)
     travel.turn_to(start, 4)
     travel.advance()

@@ -126,9 +126,3 @@ class AtOnce(Executor):
         except Exception as error:
             future.set_exception(error)
         return future
-
-
-if __name__ == "__main__":
-    import sys
-
-    print(build(Path(sys.argv[1])))
