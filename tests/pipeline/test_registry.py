@@ -52,7 +52,7 @@ def test_without_a_gpu_diffusion_runs_if_it_is_asked_for_and_is_not_offered(monk
 
 def test_what_is_not_installed_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "has_gpu", lambda: True)
-    monkeypatch.setattr(registry.util, "find_spec", lambda name: None if name == "streamdiffusion" else object())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "streamdiffusion" else object())
     assert choose().name == "neural-style"
     with pytest.raises(LookupError, match=r"streamdiffusion not installed; run `pip install '.\[diffusion\]'`"):
         choose("diffusion")

@@ -10,7 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -48,7 +48,7 @@ class Pass:
     shown: bool = True
 
 
-Outcome = Tensor | None | Exception
+Outcome: TypeAlias = Tensor | Exception | None
 
 
 def run(networks: Networks, passes: Sequence[Pass]) -> list[Outcome]:
