@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"})
 LORA_FILE = "pytorch_lora_weights.safetensors"
 TINY_VAE_FOLDER = "taesd"  # in a model's folder: a tiny VAE to use in place of its own
+NEVER_FETCHED = ("safety_checker/*", "*.non_ema*")  # gigabytes that nothing here reads
 STAGES = 4
 
 
@@ -155,7 +156,7 @@ def _fetch(source: Source, device: torch.device) -> Path:
     ending = f".{half}.safetensors" if half else ".safetensors"
     # Single files at the top of a repository are the same weights in another layout.
     weights = [f"*/*{ending}"] if source.layout == "pipeline" else [f"*{ending}"]
-    others = [f"*.{source.half_variant}.safetensors"] if source.half_variant and not half else []
+    others = [*NEVER_FETCHED, *([f"*.{source.half_variant}.safetensors"] if source.half_variant and not half else [])]
     patterns = ["*.json", "*.txt", *weights]
     try:
         return Path(

@@ -97,6 +97,13 @@ def test_a_rebuild_swaps_without_a_gap(backend: Diffusion) -> None:
         assert np.abs(old.astype(int) - new).max() > 10
 
 
+def test_a_session_that_has_painted_nothing_has_nothing_to_keep(backend: Diffusion) -> None:
+    session = backend.new_state(small(steps=1))
+    change(backend, session, steps=2, width=128)
+    for index in range(2):
+        assert paint(backend, session, index).shape == (SIDE, 128, 3)
+
+
 def test_live_settings_reach_the_stream_that_warms_up(backend: Diffusion) -> None:
     session = backend.new_state(small(steps=1))
     paint(backend, session)

@@ -144,10 +144,11 @@ def test_a_model_of_the_catalogue(tiny_sd: Path, tmp_path: Path, monkeypatch: py
     assert not torch.equal(painted(loaded, stream(loaded), 0), painted(plain, stream(plain), 0))
     patterns = asked["stable-diffusion-v1-5/stable-diffusion-v1-5"]
     assert patterns["allow_patterns"] == ["*.json", "*.txt", "*/*.safetensors"]
-    assert patterns["ignore_patterns"] == ["*.fp16.safetensors"]
+    assert patterns["ignore_patterns"] == [*loader.NEVER_FETCHED, "*.fp16.safetensors"]
     loader._fetch(spec.base, torch.device("cuda"))
     patterns = asked["stable-diffusion-v1-5/stable-diffusion-v1-5"]
     assert patterns["allow_patterns"] == ["*.json", "*.txt", "*/*.fp16.safetensors"]
+    assert patterns["ignore_patterns"] == [*loader.NEVER_FETCHED]
     assert all(options["revision"] == "main" for options in asked.values())
 
 
