@@ -88,6 +88,8 @@ def _load(wanted: ModelSpec | Path, device: torch.device, report: Report) -> Mod
     # bfloat16 is 58 times slower than float32 on a CPU without instructions for it.
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     spec = wanted if isinstance(wanted, ModelSpec) else None
+    if spec:
+        logger.info("%s (%s): %s", spec.title, spec.licence, spec.notice)
     report(Progress("files", 0, STAGES, "steps"))
     folder = _fetch(wanted.base, device) if isinstance(wanted, ModelSpec) else wanted
     check_folder(folder)

@@ -76,10 +76,10 @@ def test_fit_is_the_project_s(mode: geometry.Fit, size: tuple[int, int]) -> None
 
 def test_scaling_down_does_not_alias() -> None:
     lines = np.zeros((512, 512, 3), np.uint8)
-    lines[:, ::2] = 255
+    lines[:, ::3] = 255
     placement = geometry.place((512, 512), (128, 128), "stretch")
     small = colour.place(colour.upload(Frame.from_rgb(lines), CPU), placement, 128, 128)
-    assert small[..., 8:-8].std() < 0.02
+    assert small[..., 8:-8].std() < 0.05
 
 
 def test_many_in_one_transfer() -> None:

@@ -62,7 +62,7 @@ def test_a_part_with_pickles_only_is_refused(folder: Path, part: str) -> None:
     torch.save({}, pickle)
     loader.check_folder(folder)  # a pickle beside safetensors is not read
     weights.unlink()
-    with pytest.raises(BackendUnavailable, match="pickle"):
+    with pytest.raises(BackendUnavailable, match="is a pickle, which could run any code"):
         load_model(folder, silent, threads=1)
 
 
@@ -122,7 +122,9 @@ def test_a_lora_that_is_a_pickle_is_refused(model: Model, tmp_path: Path) -> Non
         loader.fuse_lora(model.pipe, tmp_path)
 
 
-def test_a_model_of_the_catalogue(tiny_sd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_of_the_catalogue(
+    tiny_sd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     lora = write_lora(tiny_sd, tmp_path / "lora")
     places = {
         "stable-diffusion-v1-5/stable-diffusion-v1-5": tiny_sd,
@@ -137,7 +139,9 @@ def test_a_model_of_the_catalogue(tiny_sd: Path, tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(loader, "snapshot_download", snapshot)
     spec = catalog.models()["sd15-lcm"]
-    loaded = load_model(spec, silent, threads=1)
+    with caplog.at_level("INFO"):
+        loaded = load_model(spec, silent, threads=1)
+    assert spec.notice in caplog.text
     assert (loaded.name, loaded.steps) == ("sd15-lcm", 4)
     assert asked.keys() == places.keys()
     plain = load_model(tiny_sd, silent, threads=1)
