@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import ClassVar
 
 import pytest
@@ -133,6 +134,20 @@ def test_the_limit_holds_and_nobody_is_served_twice_before_all(backend: Batching
     assert [client.painted() for client in clients] == [0, 1, 2, 3, 4]
     assert [len(batch) for batch in backend.batches] == [1, 3, 3]
     assert "99" not in backend.batches[1]
+
+
+def test_turns_go_round_however_fast_frames_come(backend: Batching, painter: Painter) -> None:
+    clients = {str(index): Client(painter, str(index)) for index in range(5)}
+    clients["99"] = hold(backend, painter)
+    for client in clients.values():
+        client.submit()
+    for _ in range(6):
+        backend.go.release()
+        assert backend.begun.acquire(timeout=PATIENCE)
+        for prompt in backend.batches[-1]:
+            clients[prompt].submit()
+    for one, following in pairwise(backend.batches[1:]):
+        assert set(one + following) == set(clients)
 
 
 def test_other_pipelines_are_not_in_the_batch(backend: Batching, painter: Painter) -> None:

@@ -125,6 +125,19 @@ def test_a_rebuild_that_is_taken_back_leaves_no_trace(backend: Diffusion) -> Non
         assert np.array_equal(paint(backend, session, index), paint(backend, unchanged, index))
 
 
+def test_only_steps_method_and_size_need_another_stream(backend: Diffusion, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = backend.new_state(small())
+    paint(backend, session)
+    monkeypatch.setattr(session, "_new_stream", None)
+    live = {"prompt": "neon", "negative_prompt": "dog", "guidance": 2.0, "seed": 5, "denoising_strength": 0.3}
+    for name, value in (live | {"fit": "stretch", "glide_frames": 3}).items():
+        change(backend, session, **{name: value})
+        paint(backend, session)
+    for name, value in {"steps": 2, "cfg_type": "full", "width": 128, "height": 128}.items():
+        with pytest.raises(TypeError):
+            change(backend, session, **{name: value})
+
+
 def test_settings_that_fail_change_nothing(backend: Diffusion, monkeypatch: pytest.MonkeyPatch) -> None:
     session = backend.new_state(small())
     before = paint(backend, session)
