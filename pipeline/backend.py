@@ -35,6 +35,7 @@ class Backend(Protocol[State]):
     name: ClassVar[str]
     title: ClassVar[str]
     ignores: ClassVar[frozenset[str]]  # names of settings without effect here
+    batch_limit: ClassVar[int]  # the most sessions' frames in one `step`; 1 where painting together gains nothing
 
     def load(self, report: Report) -> None:
         """Make ready to paint; called once, perhaps from another thread. Raises BackendUnavailable."""
@@ -49,7 +50,7 @@ class Backend(Protocol[State]):
         """How the settings in force were understood, in words for the user (a style mix, say)."""
 
     def step(self, batch: Sequence[tuple[State, Frame]]) -> list[Frame | PipelineError]:
-        """One answer per entry, in order; an error is that session's alone.
+        """One answer per entry, in order; an error is that session's alone. No state is in a batch twice.
 
         The frames given may be shared memory that is written again after the call: an answer is the very frame that
         was given, or stands in memory of its own.

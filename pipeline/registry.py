@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module, util
+from pathlib import Path
 from typing import Any
 
 from pipeline.backend import Backend
@@ -16,13 +17,17 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Entry:
-    """A pipeline by name: `path` is `module:Class`, `modules` what it imports, `extra` what installs them."""
+    """A pipeline by name: `path` is `module:Class`, `modules` what it imports, `advice` how they get installed.
+
+    One that is made `for_gpu` runs without a GPU too, but only if it is asked for: it is far too slow there.
+    """
 
     name: str
     title: str
     path: str
     modules: tuple[str, ...] = ()
     advice: str = ""
+    for_gpu: bool = False
 
     def missing(self) -> str | None:
         """Why this pipeline cannot run here, or None if it can."""
@@ -33,6 +38,14 @@ class Entry:
 ENTRIES = {
     entry.name: entry
     for entry in (
+        Entry(
+            "diffusion",
+            "StreamDiffusion (GPU)",
+            "pipeline.backends.diffusion:Diffusion",
+            ("torch", "diffusers", "transformers", "streamdiffusion"),
+            "run `pip install '.[diffusion]'`",
+            for_gpu=True,
+        ),
         Entry(
             "neural-style",
             "Neural style (CPU)",
@@ -52,9 +65,19 @@ class Choice:
     reason: str
 
 
-def available() -> dict[str, str]:
-    """Name -> title of every pipeline that can run here, the best first."""
-    return {name: entry.title for name, entry in ENTRIES.items() if entry.missing() is None}
+def has_gpu(devices: Path = Path("/dev")) -> bool:
+    """Whether an NVIDIA GPU is there, by its device files: to ask the driver would take a second and memory."""
+    return any(devices.glob("nvidia[0-9]*")) or (devices / "dxg").exists()  # dxg: inside Windows (WSL)
+
+
+def available(asked_for: str = "") -> dict[str, str]:
+    """Name -> title of every pipeline that is of use here, the best first; `asked_for` is, even without its GPU."""
+    gpu = has_gpu()
+    return {
+        name: entry.title
+        for name, entry in ENTRIES.items()
+        if entry.missing() is None and (gpu or not entry.for_gpu or name == asked_for)
+    }
 
 
 def choose(wanted: str = AUTO) -> Choice:
@@ -66,11 +89,10 @@ def choose(wanted: str = AUTO) -> Choice:
         if reason := entry.missing():
             raise LookupError(f"pipeline {wanted} cannot run: {reason}")
         return Choice(wanted, "asked for")
-    for entry in ENTRIES.values():
-        reason = entry.missing()
-        if reason is None:
-            return Choice(entry.name, "the best that runs without a GPU")
-    raise LookupError("no pipeline can run here")
+    name = next(iter(available()), None)
+    if name is None:
+        raise LookupError("no pipeline can run here")
+    return Choice(name, f"the best that runs {'on a GPU' if ENTRIES[name].for_gpu else 'without a GPU'}")
 
 
 def make(name: str) -> Backend[Any]:

@@ -71,7 +71,8 @@ class Settings(_Model):
     pipeline: str = Field(
         default="identity",
         title="Pipeline",
-        description="What paints the picture: neural-style and effects run on any CPU; identity is a bypass.",
+        description="What paints the picture: diffusion wants a GPU, neural-style and effects run on any CPU, "
+        "identity is a bypass.",
         json_schema_extra=_control("pipeline", "live", "select"),
     )
     prompt: Text = Field(

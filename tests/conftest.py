@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -12,6 +13,7 @@ from pipeline import registry
 from tests.fakes import fault_backend
 from tests.fakes.footprint import Footprint, leaked
 from tests.fakes.server import RunningServer
+from tests.pipeline.diffusion import tiny_model
 from webrtc_server.config import Config
 
 # A machine may be busy: how long an example takes says nothing about the code.
@@ -25,6 +27,14 @@ def no_leaks() -> Iterator[None]:
     before = Footprint.take()
     yield
     assert not leaked(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny diffusion model; skips where the diffusion libraries are not installed."""
+    if reason := registry.ENTRIES["diffusion"].missing():
+        pytest.skip(reason)
+    return tiny_model.build(tmp_path_factory.mktemp("tiny-sd"))
 
 
 @pytest.fixture

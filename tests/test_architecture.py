@@ -53,6 +53,8 @@ def planted(folder: Path, file: str, line: str) -> subprocess.CompletedProcess[s
         ("webrtc_server/sessions/session.py", "import aiohttp"),
         ("pipeline/worker/loop.py", "import onnxruntime"),
         ("webrtc_server/sessions/painters.py", "import torch"),
+        ("pipeline/catalog.py", "import transformers"),
+        ("pipeline/painting/look.py", "import streamdiffusion"),
         ("webrtc_server/media/pacer.py", "import time"),
         ("pipeline/policy/restart.py", "import random"),
         ("webrtc_server/protocol/control.py", "import asyncio"),

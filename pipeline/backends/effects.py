@@ -21,6 +21,7 @@ class Effects:
     name: ClassVar[str] = "effects"
     title: ClassVar[str] = "Classical effects (CPU)"
     ignores: ClassVar[frozenset[str]] = frozenset({"guidance", "steps", "cfg_type"})
+    batch_limit: ClassVar[int] = 1
 
     def load(self, report: Report) -> None:
         report(Progress("ready"))

@@ -15,6 +15,7 @@ class Identity:
     name: ClassVar[str] = "identity"
     title: ClassVar[str] = "Identity (bypass)"
     ignores: ClassVar[frozenset[str]] = frozenset(Settings.model_fields) - {"pipeline"}
+    batch_limit: ClassVar[int] = 1
 
     def load(self, report: Report) -> None:
         pass

@@ -1,7 +1,8 @@
 """The painting loop: the only thread that touches a model.
 
-Each round puts waiting settings into force, then paints the newest frame of the session whose turn it is. Sessions
-are added, changed and removed from the I/O thread through the methods of `Painter`, which never wait for a model.
+Each round puts waiting settings into force, then paints the newest frame of the session whose turn it is, together
+with those of others if their pipeline paints several at once. Sessions are added, changed and removed from the I/O
+thread through the methods of `Painter`, which never wait for a model.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from pipeline.backend import Backend
 from pipeline.errors import PipelineError, StillLoading
 from pipeline.frame import Frame
-from pipeline.policy.scheduler import next_turn
+from pipeline.policy.scheduler import next_batch
 from pipeline.settings import Settings
 from pipeline.worker.memory import FrameMemory
 from pipeline.worker.messages import Applied, Apply, Done, Dropped, FromWorker, Open, Rejected, Submit
@@ -40,7 +41,7 @@ class PaintSession:
     version: int = 0
     waiting: Submit | None = None
     parked: Apply | Open | None = None  # settings that wait for their pipeline to be loaded
-    turn: int = 0  # number of the round in which it was last served
+    turn: int = 0  # rises with each frame painted, of whichever session: when it was last served
     operations: deque[Apply | Open] = field(default_factory=deque)
 
 
@@ -104,21 +105,22 @@ class Painter:
                 if self._loads_ended:
                     self._loads_ended = False
                     operations += [(one, one.parked) for one in self._sessions if one.parked]
-                self._turn += 1
-                painted = next_turn({session: session.turn for session in self._sessions if session.waiting})
-                frame = None
-                if painted and not operations:
-                    frame, painted.waiting, painted.turn = painted.waiting, None, self._turn
+                batch = [] if operations else self._take_batch()
             for session, message in operations:
                 self._put_in_force(session, message)
-            if painted and frame:
-                try:
-                    self._paint(painted, frame)
-                except Exception:
-                    if painted in self._sessions:  # else it left while it was painted, and took its memory along
-                        logger.exception("a picture could not be answered")
-                        now, error = time.monotonic(), PipelineError("the painted picture could not be handed over")
-                        painted.answer(_done(painted, frame, frame.width, frame.height, now, error))
+            if batch:
+                self._paint(batch)
+
+    def _take_batch(self) -> list[tuple[PaintSession, Submit]]:
+        """Called with the lock held."""
+        turns = {session: session.turn for session in self._sessions if session.waiting}
+        batch = []
+        for session in next_batch(turns, _painter):
+            assert session.waiting
+            batch.append((session, session.waiting))
+            self._turn += 1  # another for each: among equals the same one would be chosen each time
+            session.waiting, session.turn = None, self._turn
+        return batch
 
     def _has_work(self) -> bool:
         waiting = any(session.waiting or session.operations for session in self._sessions)
@@ -151,38 +153,60 @@ class Painter:
         session.settings, session.version = message.settings, message.version
         session.answer(Applied(message.version, notes))
 
-    def _paint(self, session: PaintSession, message: Submit) -> None:
+    def _paint(self, batch: Sequence[tuple[PaintSession, Submit]]) -> None:
+        """Frames of sessions of one back end, each answered whatever becomes of the others."""
         started = time.monotonic()
-        frame = session.memory.frame(message.slot, message.width, message.height, message.format)
-        result, error = self._step(session, frame)
-        if result is not frame:
-            answer = result.convert(frame.format)
-            target = session.memory.frame(message.slot, answer.width, answer.height, frame.format)
-            np.copyto(target.data, answer.data)
-        session.answer(_done(session, message, result.width, result.height, started, error))
+        asked = [(session, message, self._frame(session, message)) for session, message in batch]
+        there = [(session, message, frame) for session, message, frame in asked if frame]
+        if not there:
+            return
+        results = self._step([session for session, _, _ in there], [frame for _, _, frame in there])
+        for (session, message, frame), (result, error) in zip(there, results, strict=True):
+            try:
+                if result is not frame:
+                    answer = result.convert(frame.format)
+                    target = session.memory.frame(message.slot, answer.width, answer.height, frame.format)
+                    np.copyto(target.data, answer.data)
+                session.answer(_done(session, message, result, started, error))
+            except Exception:
+                if session in self._sessions:  # else it left while it was painted, and took its memory along
+                    logger.exception("a picture could not be answered")
+                    lost = PipelineError("the painted picture could not be handed over")
+                    session.answer(_done(session, message, frame, started, lost))
 
-    def _step(self, session: PaintSession, frame: Frame) -> tuple[Frame, PipelineError | None]:
-        """The painted frame, or the frame itself and what went wrong."""
-        if session.backend is None:
-            return frame, StillLoading("the pipeline is still being loaded")
+    def _frame(self, session: PaintSession, message: Submit) -> Frame | None:
+        """The picture in its slot, or None if the session has left, and has taken its memory along."""
         try:
-            [result] = session.backend.step([(session.state, frame)])
-        except Exception as error:  # foreign code again: this frame fails, nothing else
-            logger.exception("%s failed on a frame", session.backend.name)
-            return frame, PipelineError(f"{session.backend.name} failed on this frame: {type(error).__name__}")
-        if isinstance(result, PipelineError):
-            return frame, result
-        return result, None
+            return session.memory.frame(message.slot, message.width, message.height, message.format)
+        except ValueError:
+            if session in self._sessions:
+                logger.exception("a picture was announced that cannot be")
+            return None
+
+    @staticmethod
+    def _step(sessions: Sequence[PaintSession], frames: Sequence[Frame]) -> list[tuple[Frame, PipelineError | None]]:
+        """For each session, all of one back end: the painted frame, or the frame itself and what went wrong."""
+        backend = sessions[0].backend
+        if backend is None:
+            return [(frame, StillLoading("the pipeline is still being loaded")) for frame in frames]
+        try:
+            results = backend.step([(session.state, frame) for session, frame in zip(sessions, frames, strict=True)])
+        except Exception as error:  # foreign code again: these frames fail, nothing else
+            logger.exception("%s failed on a frame", backend.name)
+            failure = PipelineError(f"{backend.name} failed on this frame: {type(error).__name__}")
+            return [(frame, failure) for frame in frames]
+        return [
+            (frame, result) if isinstance(result, PipelineError) else (result, None)
+            for frame, result in zip(frames, results, strict=True)
+        ]
 
 
-def _done(
-    session: PaintSession, message: Submit, width: int, height: int, started: float, error: PipelineError | None
-) -> Done:
+def _done(session: PaintSession, message: Submit, picture: Frame, started: float, error: PipelineError | None) -> Done:
     return Done(
         message.sequence,
         message.slot,
-        width,
-        height,
+        picture.width,
+        picture.height,
         session.version,
         started,
         time.monotonic(),
@@ -190,6 +214,11 @@ def _done(
         error.message if error else None,
         error.code if error else "internal",
     )
+
+
+def _painter(session: PaintSession) -> tuple[Backend[Any] | None, int]:
+    """See `next_batch`."""
+    return session.backend, session.backend.batch_limit if session.backend else 1
 
 
 def _without_effect(backend: Backend[Any], changed: set[str]) -> list[str]:

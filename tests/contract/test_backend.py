@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ import pytest
 from pipeline.backend import Backend, Progress
 from pipeline.errors import BackendUnavailable, PipelineError
 from pipeline.frame import Frame, PixelFormat, frame_bytes
-from pipeline.registry import ENTRIES, available, make
+from pipeline.registry import ENTRIES, make
 from pipeline.settings import Settings
+from tests.pipeline.diffusion.tiny_model import AtOnce
 
 SIZES = [(640, 480), (641, 481), (16, 16), (17, 300), (1280, 720)]
 CHANGES: dict[str, object] = {
@@ -33,12 +34,26 @@ CHANGES: dict[str, object] = {
 }
 
 
+Make = Callable[[], Backend[Any]]
+
+
 @pytest.fixture(scope="module", params=list(ENTRIES))
-def backend(request: pytest.FixtureRequest) -> Iterator[Backend[Any]]:
+def new(request: pytest.FixtureRequest) -> Make:
+    """Makes a back end, not loaded yet."""
+    if reason := ENTRIES[request.param].missing():
+        pytest.skip(reason)
+    if request.param != "diffusion":
+        return lambda: make(request.param)
+    folder = request.getfixturevalue("tiny_sd")
+    from pipeline.backends.diffusion import Diffusion  # its libraries are not everywhere
+
+    return lambda: Diffusion(str(folder), threads=1, executor=AtOnce())
+
+
+@pytest.fixture(scope="module")
+def backend(new: Make) -> Iterator[Backend[Any]]:
     """A loaded back end."""
-    if request.param not in available():
-        pytest.skip(ENTRIES[request.param].missing() or "")
-    backend = make(request.param)
+    backend = new()
     try:
         backend.load(lambda progress: None)
     except BackendUnavailable as error:  # a model that is not on this machine
@@ -81,9 +96,9 @@ def test_it_is_what_the_registry_says(backend: Backend[Any]) -> None:
     assert set(backend.ignores) <= set(Settings.model_fields) - {"pipeline"}
 
 
-def test_loading_reports_progress_that_makes_sense(backend: Backend[Any]) -> None:
+def test_loading_reports_progress_that_makes_sense(new: Make, backend: Backend[Any]) -> None:
     seen: list[Progress] = []
-    fresh = make(backend.name)
+    fresh = new()
     fresh.load(seen.append)
     fresh.close()
     assert all(0 <= progress.done and (not progress.total or progress.done <= progress.total) for progress in seen)
@@ -175,4 +190,5 @@ def test_sessions_do_not_share(backend: Backend[Any]) -> None:
             first = expected[index]
             assert isinstance(first, Frame)
             assert isinstance(answer, Frame)
-            assert np.array_equal(first.data, answer.data)
+            # Bit equal but for rounding: a matrix product of more rows may add in another order.
+            assert np.abs(first.data.astype(int) - answer.data).max() <= (1 if backend.batch_limit > 1 else 0)

@@ -30,6 +30,7 @@ class FaultBackend:
     name: ClassVar[str] = "fault"
     title: ClassVar[str] = "Faults on command"
     ignores: ClassVar[frozenset[str]] = frozenset({"steps"})
+    batch_limit: ClassVar[int] = 1
 
     def load(self, report: Report) -> None:
         pass

@@ -2,22 +2,60 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Sequence
+
 from pipeline.policy.restart import RestartPolicy
-from pipeline.policy.scheduler import next_turn
+from pipeline.policy.scheduler import next_batch
 from pipeline.policy.timing import Timings
 
 
+def painters(**kinds: int) -> Callable[[str], tuple[str, int]]:
+    """Names begin with what paints them; `kinds` are how many each paints at a time."""
+    return lambda name: (name[0], kinds[name[0]])
+
+
 def test_every_session_gets_its_turn_before_any_gets_its_second() -> None:
-    served = {"greedy": 0, "a": 0, "b": 0}
+    served = {"greedy": 0, "ga": 0, "gb": 0}
     order = []
     for turn in range(1, 10):
-        name = next_turn(served)  # all of them always have a frame waiting
-        assert name
+        (name,) = next_batch(served, painters(g=1))  # all of them always have a frame waiting
         served[name] = turn
         order.append(name)
     assert all(set(order[index : index + 3]) == set(served) for index in (0, 3, 6))
-    assert next_turn({}) is None
-    assert next_turn({"alone": 7}) == "alone"
+    assert next_batch({}, painters()) == []
+    assert next_batch({"alone": 7}, painters(a=1)) == ["alone"]
+
+
+def test_a_batch_is_of_one_painter_led_by_whoever_waited_longest() -> None:
+    waiting = {"a1": 5, "b1": 3, "a2": 4, "b2": 9, "a3": 6}
+    assert next_batch(waiting, painters(a=16, b=16)) == ["b1", "b2"]
+    assert next_batch(waiting | {"b1": 8}, painters(a=16, b=16)) == ["a2", "a1", "a3"]
+    assert next_batch(waiting | {"b1": 8}, painters(a=2, b=16)) == ["a2", "a1"]
+
+
+def serve(sessions: Sequence[str], painter: Callable[[str], tuple[str, int]], rounds: int) -> list[list[str]]:
+    """The batches while all sessions always have a frame waiting."""
+    served, batches, turn = dict.fromkeys(sessions, 0), [], 0
+    for _ in range(rounds):
+        batches.append(next_batch(served, painter))
+        for name in batches[-1]:
+            turn += 1
+            served[name] = turn
+    return batches
+
+
+def test_nobody_waits_for_more_batches_than_there_are_sessions() -> None:
+    sessions = ["a0", "a1", "a2", "a3", "a4", "b0", "b1"]
+    batches = serve(sessions, painters(a=2, b=1), 40)
+    for start in range(len(batches) - len(sessions)):
+        assert {name for batch in batches[start : start + len(sessions)] for name in batch} == set(sessions)
+
+
+def test_those_of_one_painter_are_served_equally_often() -> None:
+    batches = serve(["a0", "a1", "a2", "a3", "a4"], painters(a=3), 40)
+    counts = Counter(name for batch in batches for name in batch)
+    assert set(counts.values()) == {24}
 
 
 def test_first_death_is_free_and_quick_ones_double_the_delay() -> None:

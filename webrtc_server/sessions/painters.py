@@ -15,7 +15,7 @@ class Painters:
         self.default = default
         self.reason = f"{registry.ENTRIES[default].title}: {reason}."
         self.device = "cpu"
-        self.available = registry.available()
+        self.available = registry.available(default)
         self.ever_ready = False
         self.failure: str | None = None  # why nothing could be loaded; stays while it is tried again
         supervisor.subscribe(self._on_worker)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
-from pipeline.registry import ENTRIES
+from pipeline.registry import available
 from pipeline.worker.supervisor import WORKER_MODULE, Supervisor
 from webrtc_server.config import Config
 from webrtc_server.limits import OFFER_BYTES
@@ -69,7 +69,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
 
 def _with_fallbacks(pipeline: str) -> list[str]:
     """The pipeline asked for, then the others, best first: what one machine cannot load another might."""
-    return [pipeline, *(name for name, entry in ENTRIES.items() if name != pipeline and entry.missing() is None)]
+    return [pipeline, *(name for name in available() if name != pipeline)]
 
 
 def _is_loopback(host: str) -> bool:

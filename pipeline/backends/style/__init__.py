@@ -33,6 +33,7 @@ class NeuralStyle:
     name: ClassVar[str] = "neural-style"
     title: ClassVar[str] = "Neural style (CPU)"
     ignores: ClassVar[frozenset[str]] = frozenset({"cfg_type"})
+    batch_limit: ClassVar[int] = 1
 
     def __init__(self, threads: int | None = None, sizes: Sequence[int] = SIZES) -> None:
         """`threads` paint one frame (None: half of the cores); `sizes` are the network's, in pixels, ascending."""

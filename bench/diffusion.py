@@ -1,0 +1,113 @@
+"""What a frame costs beside the model: the engine against the package's own way, with networks that cost nothing.
+
+    python -m bench.diffusion
+
+Both get 720p camera pictures and give 512x512, over the same stand-ins for UNet and VAE; in turns, for a busy machine
+is busy for both. The package's way is its `__call__` from PIL to PIL without its CUDA events, which a CPU lacks.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from PIL import Image
+from streamdiffusion import StreamDiffusion
+from torch import Tensor
+
+from pipeline.backends.diffusion import Diffusion
+from pipeline.backends.diffusion.live import Rows
+from pipeline.backends.diffusion.loader import Model
+from pipeline.backends.diffusion.timesteps import t_indices
+from pipeline.frame import Frame, PixelFormat
+from pipeline.settings import Settings
+from tests.pipeline.diffusion import tiny_model
+
+SIZE = 512
+CAMERA = (1280, 720)
+ROUNDS = 15
+SESSIONS = 4
+
+
+class Free(Model):
+    """Networks that answer without computing."""
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        return pictures.new_zeros((len(pictures), 4, SIZE // 8, SIZE // 8))
+
+    def predict(self, rows: Rows) -> Tensor:
+        return rows.latents
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return latents.new_zeros((1, 3, SIZE, SIZE)).expand(len(latents), -1, -1, -1)
+
+
+class FreeVae:
+    """The same for the package's stream, with the face of a tiny VAE."""
+
+    dtype = torch.float32
+    config = SimpleNamespace(scaling_factor=1.0)
+
+    def encode(self, pictures: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(latents=pictures.new_zeros((len(pictures), 4, SIZE // 8, SIZE // 8)))
+
+    def decode(self, latents: Tensor, return_dict: bool = True) -> tuple[Tensor]:
+        return (latents.new_zeros((len(latents), 3, SIZE, SIZE)),)
+
+
+def ours(backend: Diffusion, pixel_format: PixelFormat, sessions: int, steps: int) -> Callable[[], object]:
+    settings = Settings(pipeline="diffusion", steps=steps)
+    camera = np.random.default_rng(0).integers(0, 256, (CAMERA[1], CAMERA[0], 3), np.uint8)
+    frame = Frame.from_rgb(camera).convert(pixel_format)
+    batch = [(backend.new_state(settings), frame) for _ in range(sessions)]
+    return lambda: backend.step(batch)
+
+
+def theirs(model: Model, steps: int) -> Callable[[], object]:
+    stream = StreamDiffusion(model.pipe, list(t_indices(0.8, steps)), torch.float32, SIZE, SIZE, cfg_type="none")
+    stream.prepare("", "", 50, 1.0, generator=torch.Generator())
+    stream.vae = FreeVae()
+    stream.unet = lambda latents, *_, **__: (latents,)
+    camera = Image.fromarray(np.random.default_rng(0).integers(0, 256, (CAMERA[1], CAMERA[0], 3), np.uint8))
+
+    def step() -> object:
+        fitted = camera.crop((280, 0, 1000, 720)).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+        tensor = stream.image_processor.preprocess(fitted, SIZE, SIZE)
+        with torch.no_grad():
+            output = stream.decode_image(stream.predict_x0_batch(stream.encode_image(tensor))).detach().clone()
+        return stream.image_processor.postprocess(output, output_type="pil")
+
+    return step
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        backend = Diffusion(str(tiny_model.build(Path(folder))), threads=1, executor=tiny_model.AtOnce())
+        backend.load(lambda progress: None)
+    model = backend._model
+    backend._model = Free(model.name, model.pipe)
+    ways = {"package, PIL to PIL": (theirs(model, 1), 1), "package, PIL to PIL, 4 steps": (theirs(model, 4), 1)}
+    for pixel_format in PixelFormat:
+        ways[f"engine, {pixel_format}"] = ours(backend, pixel_format, 1, 1), 1
+    ways["engine, i420, 4 steps"] = ours(backend, PixelFormat.I420, 1, 4), 1
+    ways[f"engine, i420, {SESSIONS} sessions"] = ours(backend, PixelFormat.I420, SESSIONS, 1), SESSIONS
+    spent: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, (step, frames) in ways.items():
+            started = time.thread_time()
+            step()
+            spent[name].append(1000 * (time.thread_time() - started) / frames)
+    print(f"{'CPU milliseconds a frame':34}{'median':>8}{'least':>8}")
+    for name, times in spent.items():
+        print(f"{name:34}{np.median(times):8.1f}{min(times):8.1f}")
+    backend.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What the tests of the diffusion engine share: pictures, small settings, streams, a model that counts its calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from pipeline.backends.diffusion.batch import Pass, run
+from pipeline.backends.diffusion.live import Conditioning, LiveStream, Rows
+from pipeline.backends.diffusion.loader import Model
+from pipeline.backends.diffusion.timesteps import t_indices
+from pipeline.frame import Frame, Pixels
+from pipeline.settings import Settings
+
+SIDE = 64  # pixels: the smallest that the networks' shape allows
+WIDTH, TOKENS = 16, 77
+
+
+def picture(seed: int, side: int = SIDE) -> Tensor:
+    """(1, 3, side, side), -1 to 1: patches of colour."""
+    patches = torch.rand((1, 3, 8, 8), generator=torch.Generator().manual_seed(seed)) * 2 - 1
+    return patches.repeat_interleave(side // 8, 2).repeat_interleave(side // 8, 3)
+
+
+def frame(seed: int = 0, width: int = SIDE, height: int = SIDE) -> Frame:
+    patches = torch.randint(0, 256, (8, 8, 3), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+    rgb = patches.repeat_interleave(height // 8, 0).repeat_interleave(width // 8, 1)
+    return Frame.from_rgb(rgb.numpy())
+
+
+def conditioning(seed: int) -> Conditioning:
+    generator = torch.Generator().manual_seed(seed)
+    positive, negative = (torch.randn((1, TOKENS, WIDTH), generator=generator) for _ in range(2))
+    return Conditioning(positive, negative)
+
+
+def stream(
+    model: Model,
+    steps: int = 1,
+    cfg_type: str = "none",
+    *,
+    prompt: int = 1,
+    guidance: float = 1.5,
+    seed: int = 2,
+    strength: float = 0.6,
+    side: int = SIDE,
+) -> LiveStream:
+    """A fresh stream with embeddings that stand for the prompt number `prompt`."""
+    return LiveStream(
+        model.pipe, t_indices(strength, steps), (side, side), cfg_type, conditioning(prompt), guidance, seed
+    )
+
+
+@dataclass(eq=False)
+class Counting:
+    """A model that remembers how many rows each of its UNet calls had, and fails on command."""
+
+    model: Model
+    rows: list[int] = field(default_factory=list)
+    encoded: int = 0
+    decoded: int = 0
+    fail_above: int | None = None  # rows
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        self.encoded += 1
+        return self.model.encode(pictures)
+
+    def predict(self, rows: Rows) -> Tensor:
+        self.rows.append(len(rows.latents))
+        if self.fail_above is not None and len(rows.latents) > self.fail_above:
+            raise RuntimeError("out of memory")
+        return self.model.predict(rows)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        self.decoded += 1
+        return self.model.decode(latents)
+
+
+def painted(model: Model | Counting, one: LiveStream, seed: int) -> Tensor:
+    """What comes out of `one` for the picture number `seed`."""
+    (outcome,) = run(model, [Pass(one, picture(seed, one.size[0]))])
+    assert isinstance(outcome, Tensor), repr(outcome)
+    return outcome
+
+
+def small(**values: object) -> Settings:
+    """Settings of a size under what users may choose: quick."""
+    settings = Settings.model_validate({"pipeline": "diffusion", "glide_frames": 0} | values)
+    smaller = {name: SIDE for name in ("width", "height") if name not in values}
+    return settings.model_copy(update=smaller)
+
+
+def rgb(answer: object) -> Pixels:
+    assert isinstance(answer, Frame), repr(answer)
+    return answer.rgb()

@@ -1,0 +1,179 @@
+"""The painting loop with several sessions: who is painted together, and what each is answered."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import ClassVar
+
+import pytest
+
+from pipeline.errors import BadFrame, PipelineError
+from pipeline.frame import Frame, PixelFormat
+from pipeline.settings import Settings
+from pipeline.worker import loop
+from pipeline.worker.loop import Painter, PaintSession
+from pipeline.worker.memory import FrameMemory
+from pipeline.worker.messages import Applied, Done, FromWorker, Open, Submit
+from pipeline.worker.shelf import Shelf
+from tests.fakes.fault_backend import FaultBackend, State
+
+PATIENCE = 10.0  # seconds
+
+
+class Batching(FaultBackend):
+    """Paints each session in the grey of its prompt; notes its batches, and waits for `go` before each."""
+
+    batch_limit: ClassVar[int] = 3
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.go = threading.Semaphore(0)
+        self.begun = threading.Semaphore(0)
+
+    def step(self, batch: Sequence[tuple[State, Frame]]) -> list[Frame | PipelineError]:
+        self.batches.append([state.prompt for state, _ in batch])
+        self.begun.release()
+        assert self.go.acquire(timeout=PATIENCE)
+        if any(state.prompt == "raise" for state, _ in batch):
+            raise ZeroDivisionError("on command")
+        return [self._grey(state, frame) for state, frame in batch]
+
+    @staticmethod
+    def _grey(state: State, frame: Frame) -> Frame | PipelineError:
+        if state.prompt == "bad":
+            return BadFrame("on command")
+        data = frame.data.copy()
+        data[:] = int(state.prompt)
+        return Frame(data, frame.width, frame.height, frame.format)
+
+
+class Client:
+    """One session of the painter, with its answers."""
+
+    def __init__(self, painter: Painter, prompt: str, pipeline: str = "many") -> None:
+        self._painter = painter
+        self.memory = FrameMemory.create()
+        self.answers: list[FromWorker] = []
+        self._answered = threading.Semaphore(0)
+        self.session = PaintSession(self.memory, self._take)
+        painter.add(self.session, Open(1, Settings(pipeline=pipeline, prompt=prompt)))
+        assert isinstance(self.next(), Applied)
+
+    def _take(self, message: FromWorker) -> None:
+        self.answers.append(message)
+        self._answered.release()
+
+    def submit(self, sequence: int = 0) -> None:
+        self._painter.submit(self.session, Submit(sequence, 0, 8, 8, PixelFormat.RGB24))
+
+    def next(self) -> FromWorker:
+        assert self._answered.acquire(timeout=PATIENCE)
+        return self.answers.pop(0)
+
+    def painted(self) -> int:
+        done = self.next()
+        assert isinstance(done, Done)
+        assert done.error is None
+        return int(self.memory.frame(0, 8, 8, PixelFormat.RGB24).data[0])
+
+    def error(self) -> str | None:
+        done = self.next()
+        assert isinstance(done, Done)
+        return done.error
+
+
+@pytest.fixture
+def backend() -> Batching:
+    return Batching()
+
+
+@pytest.fixture
+def painter(backend: Batching) -> Iterator[Painter]:
+    shelf = Shelf(lambda name: backend if name == "many" else FaultBackend())
+    shelf.load("many", lambda progress: None)
+    shelf.load("single", lambda progress: None)
+    painter = Painter(shelf)
+    painter.start()
+    yield painter
+    for _ in range(10):
+        backend.go.release()
+    painter.close(PATIENCE)
+    shelf.close()
+    for session in painter._sessions:
+        session.memory.close()
+
+
+def hold(backend: Batching, painter: Painter, prompt: str = "99") -> Client:
+    """Keep the painter busy with a session, so that the frames of others gather."""
+    busy = Client(painter, prompt)
+    busy.submit()
+    assert backend.begun.acquire(timeout=PATIENCE)
+    return busy
+
+
+def test_what_waits_is_painted_together_and_each_gets_its_own(backend: Batching, painter: Painter) -> None:
+    clients = [Client(painter, str(10 * index)) for index in (1, 2, 3)]
+    busy = hold(backend, painter)
+    for client in clients:
+        client.submit()
+    backend.go.release(2)
+    assert busy.painted() == 99
+    assert [client.painted() for client in clients] == [10, 20, 30]
+    assert [len(batch) for batch in backend.batches] == [1, 3]
+
+
+def test_the_limit_holds_and_nobody_is_served_twice_before_all(backend: Batching, painter: Painter) -> None:
+    clients = [Client(painter, str(index)) for index in range(5)]
+    busy = hold(backend, painter)
+    busy.submit(1)
+    for client in clients:
+        client.submit()
+    backend.go.release(3)
+    assert [client.painted() for client in clients] == [0, 1, 2, 3, 4]
+    assert [len(batch) for batch in backend.batches] == [1, 3, 3]
+    assert "99" not in backend.batches[1]
+
+
+def test_turns_go_round_however_fast_frames_come(backend: Batching, painter: Painter) -> None:
+    clients = {str(index): Client(painter, str(index)) for index in range(5)}
+    clients["99"] = hold(backend, painter)
+    for client in clients.values():
+        client.submit()
+    for _ in range(6):
+        backend.go.release()
+        assert backend.begun.acquire(timeout=PATIENCE)
+        for prompt in backend.batches[-1]:
+            clients[prompt].submit()
+    for one, following in pairwise(backend.batches[1:]):
+        assert set(one + following) == set(clients)
+
+
+def test_other_pipelines_are_not_in_the_batch(backend: Batching, painter: Painter) -> None:
+    one, other, single = Client(painter, "1"), Client(painter, "2"), Client(painter, "", "single")
+    hold(backend, painter)
+    for client in (one, single, other):
+        client.submit()
+    backend.go.release(2)
+    assert (one.painted(), other.painted()) == (1, 2)
+    single.painted()
+    assert sorted(backend.batches[1]) == ["1", "2"]
+
+
+def test_an_error_is_told_to_whom_it_concerns(
+    backend: Batching, painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = Client(painter, "7"), Client(painter, "bad")
+    hold(backend, painter)
+    for client in (good, bad):
+        client.submit()
+    backend.go.release(2)
+    assert bad.error() == "on command"
+    assert good.painted() == 7
+    # A log record would keep the frame, and with it the shared memory, until the test has ended.
+    monkeypatch.setattr(loop.logger, "exception", lambda *_: None)
+    raising = Client(painter, "raise")
+    raising.submit()
+    backend.go.release()
+    assert raising.error() == "fault failed on this frame: ZeroDivisionError"
