@@ -111,7 +111,7 @@ def install_diffusion() -> bool:
     if failed.exists():
         say(f"Its installation failed before; remove {failed} to try again.")
         return False
-    say("Installing the diffusion engine: several gigabytes, once ...")
+    say("Installing the diffusion engine: several gigabytes, once; without CUDA a few hundred megabytes ...")
     if pip("install", "-c", "requirements.txt", *extra):
         done.touch()
         return True
@@ -176,8 +176,10 @@ def test(pytest_arguments: list[str]) -> int:
 
 def prepare(steps: Steps) -> None:
     start = time.monotonic()
-    install_torch(steps)  # first, so that nothing after it fetches another build
+    torch = install_torch(steps)  # first, so that nothing after it fetches another build
     install("requirements-dev.txt")
+    if torch and not install_diffusion():
+        steps.skip("diffusion", "pip could not install the engine; its tests are skipped")
     steps.rows.append(("installation", "passed", time.monotonic() - start))
     install_browser(steps)
 
@@ -196,11 +198,11 @@ def has_browser() -> bool:
     return any(shutil.which(name) for name in BROWSERS)
 
 
-def install_torch(steps: Steps) -> None:
-    """Install the one torch that the tests are written for, unless it would bring CUDA libraries along."""
+def install_torch(steps: Steps) -> bool:
+    """Install the one torch that the tests are written for, unless it would bring CUDA libraries along; is it there?"""
     done = stamp("torch", TORCH.encode())
     if done.exists():
-        return
+        return True
     asked = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--dry-run", "--quiet"]
     plan = subprocess.run([*asked, "--report", "-", TORCH], capture_output=True, text=True, check=False)
     if plan.returncode:
@@ -211,6 +213,7 @@ def install_torch(steps: Steps) -> None:
         done.touch()
     else:
         steps.skip("torch", f"pip could not install {TORCH}")
+    return done.exists()
 
 
 def page(steps: Steps) -> None:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from pipeline.errors import BackendUnavailable
 
+MODEL_VARIABLE = "LIVE_DIFFUSION_MODEL"  # of the worker's environment: a key, or a folder
 Key = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 

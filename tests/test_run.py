@@ -213,7 +213,7 @@ def test_torch_is_installed_for_the_tests_unless_it_brings_cuda(
         return subprocess.CompletedProcess(command, code, stdout=report)
 
     monkeypatch.setattr(subprocess, "run", plan)
-    run.install_torch(run.Steps())
+    assert run.install_torch(run.Steps()) is installs
     assert (pip == [("install", "--quiet", "torch==2.13.0")]) is installs
     assert says in capsys.readouterr().out
 

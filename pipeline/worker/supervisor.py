@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import shutil
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -51,11 +52,15 @@ Listener = Callable[[WorkerState], None]
 class Supervisor:
     """One worker process and its successors. `start` returns at once; `close` ends the process in bounded time."""
 
-    def __init__(self, pipelines: Sequence[str], module: str = WORKER_MODULE) -> None:
+    def __init__(
+        self, pipelines: Sequence[str], module: str = WORKER_MODULE, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """The worker tries `pipelines` in order; `environment` is laid over this process's own for it."""
         self.state = WorkerState("loading")
         self.pid: int | None = None
         self.restarts = 0
         self._command = (sys.executable, "-m", module, "--pipelines", ",".join(pipelines))
+        self._environment = os.environ | dict(environment or {})
         self._folder = Path(tempfile.mkdtemp(prefix="live-diffusion-"))
         self._listeners: list[Listener] = []
         self._policy = RestartPolicy()
@@ -121,6 +126,7 @@ class Supervisor:
                 "--listener",
                 str(listener.fileno()),
                 stdin=asyncio.subprocess.PIPE,
+                env=self._environment,
                 pass_fds=(listener.fileno(),),
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,9 +12,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from pipeline.settings import Settings
+from pipeline.worker.supervisor import Supervisor
 from tests.conftest import StartServer
 from tests.fakes.rtc_client import RtcClient
 from tests.fakes.server import RunningServer
+from webrtc_server.config import Config
+from webrtc_server.web.app import _worker_environment
 
 
 @pytest.fixture
@@ -158,6 +162,16 @@ async def test_pages_of_allowed_origins_may_use_the_server(start_server: StartSe
             assert "Access-Control-Allow-Origin" not in response.headers
         async with http.post("/offer", json=GOOD, headers=stranger) as response:
             assert response.status == 403
+
+
+def test_the_worker_is_told_its_model_and_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _worker_environment(Config()) == {}
+    told = _worker_environment(Config(model="sd-turbo", gpu_device=1))
+    assert told == {"LIVE_DIFFUSION_MODEL": "sd-turbo", "CUDA_VISIBLE_DEVICES": "1"}
+    monkeypatch.setenv("LIVE_DIFFUSION_TEST", "old")
+    supervisor = Supervisor(["identity"], environment={"LIVE_DIFFUSION_TEST": "new"})
+    assert supervisor._environment["LIVE_DIFFUSION_TEST"] == "new"
+    asyncio.run(supervisor.close())
 
 
 async def test_wrong_methods_and_plain_requests_to_ws(http: aiohttp.ClientSession) -> None:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
+from pipeline.catalog import MODEL_VARIABLE
 from pipeline.registry import available
 from pipeline.worker.supervisor import WORKER_MODULE, Supervisor
 from webrtc_server.config import Config
@@ -34,7 +35,7 @@ SUPERVISOR: web.AppKey[Supervisor] = web.AppKey("supervisor", Supervisor)
 
 def build_app(config: Config, pipeline: str, reason: str, worker_module: str = WORKER_MODULE) -> web.Application:
     """The whole server as an aiohttp application; its worker starts and ends with it. Needs a running event loop."""
-    supervisor = Supervisor(_with_fallbacks(pipeline), worker_module)
+    supervisor = Supervisor(_with_fallbacks(pipeline), worker_module, _worker_environment(config))
     painters = Painters(supervisor, pipeline, reason)
     manager = SessionManager(painters, config.session_settings(pipeline), config.max_sessions)
     codec = ThreadPoolExecutor(CODEC_THREADS, "pictures")
@@ -70,6 +71,16 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
 def _with_fallbacks(pipeline: str) -> list[str]:
     """The pipeline asked for, then the others, best first: what one machine cannot load another might."""
     return [pipeline, *(name for name in available() if name != pipeline)]
+
+
+def _worker_environment(config: Config) -> dict[str, str]:
+    """What of the configuration is the worker's business."""
+    environment = {}
+    if config.gpu_device:  # else the first there is, or what this process was told by CUDA_VISIBLE_DEVICES itself
+        environment["CUDA_VISIBLE_DEVICES"] = str(config.gpu_device)
+    if config.model is not None:
+        environment[MODEL_VARIABLE] = config.model
+    return environment
 
 
 def _is_loopback(host: str) -> bool:

@@ -26,8 +26,6 @@ from pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-MODEL_VARIABLE = "LIVE_DIFFUSION_MODEL"
-
 
 class Diffusion:
     name: ClassVar[str] = "diffusion"
@@ -39,7 +37,7 @@ class Diffusion:
         """`model` is a key of the catalogue or a folder (None: as LIVE_DIFFUSION_MODEL says, else the catalogue's
         first); `threads` paint one frame on a CPU (None: half of the cores); `executor` encodes prompts (None: a
         thread of its own)."""
-        self._wanted = os.environ.get(MODEL_VARIABLE) if model is None else model
+        self._wanted = os.environ.get(catalog.MODEL_VARIABLE) if model is None else model
         self._threads = threads
         self._executor = executor
         self._model: Model
