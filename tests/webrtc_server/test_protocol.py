@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.settings import InvalidSettings, Settings, merge
 from pipeline.worker.messages import Loading
 from webrtc_server import limits
 from webrtc_server.policy.token_bucket import TokenBucket
@@ -23,6 +24,7 @@ from webrtc_server.protocol.messages import (
     LoadModelMessage,
     PongData,
     SettingsMessage,
+    StatusData,
     SubscribeStatsMessage,
     encode,
 )
@@ -177,6 +179,31 @@ def test_envelope_of_the_server_and_how_many_bad_fields_it_names() -> None:
     assert isinstance(reply, Reply)
     assert isinstance(reply.data, ErrorData)
     assert len(reply.data.fields) == 20
+
+
+def test_the_longest_status_fits_every_peer() -> None:
+    """Quotes are escaped, so they count twice; 1413 waves and 4587 quotes are the worst that the limit lets through."""
+    texts = ["🌊" * 1000, "🌊" * 413 + '"' * 587, *['"' * 1000] * 4]
+    prompts = [{"text": text} for text in texts[:4]]
+    settings = merge(Settings(), {"prompts": prompts, "negative_prompt": texts[5]}).settings
+    settings = settings.model_copy(update={"prompt": texts[4]})
+    status = StatusData(
+        session_id="s" * 22,
+        view_id="v" * 16,
+        state="running",
+        reason=None,
+        message="m" * 200,
+        since=1e6,
+        pipeline="neural-style",
+        pipelines=["neural-style", "effects", "identity"],
+        device="cpu",
+        settings=settings.model_dump(mode="json"),
+        settings_version=10**6,
+        notes=["n" * 200],
+    )
+    assert len(encode(status, "i" * 64).encode()) <= limits.SERVER_MESSAGE_BYTES
+    with pytest.raises(InvalidSettings, match="all texts together"):
+        merge(settings, {"prompts": [{"text": "🌊" * 1000}] * 4})
 
 
 def test_token_bucket() -> None:
