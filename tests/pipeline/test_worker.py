@@ -68,7 +68,7 @@ def test_broken_messages_are_refused(line: bytes) -> None:
 
 def test_longest_settings_fit_a_line() -> None:
     prompts = [{"text": "\u0101" * 1000, "weight": 1.0}] * 4
-    settings = Settings.model_validate({"prompts": prompts, "negative_prompt": "🌊" * 1000})
+    settings = Settings.model_validate({"prompts": prompts, "negative_prompt": "🌊" * 500})
     assert len(messages.encode(messages.Open(1, settings))) < messages.MAX_LINE
 
 
