@@ -265,8 +265,12 @@ def merge(current: Settings, patch: Mapping[str, object], pipelines: tuple[str, 
         problems = [_problem(item["loc"], item["msg"], item["type"]) for item in error.errors()] + problems
     if problems:
         raise InvalidSettings(problems)
-    changed = tuple(name for name in Settings.model_fields if getattr(settings, name) != getattr(current, name))
-    return Change(settings, changed)
+    return Change(settings, differences(current, settings))
+
+
+def differences(before: Settings, after: Settings) -> tuple[str, ...]:
+    """The names of the settings that differ, in the model's order."""
+    return tuple(name for name in Settings.model_fields if getattr(before, name) != getattr(after, name))
 
 
 def _problem(location: tuple[int | str, ...], message: str, kind: str) -> Problem:

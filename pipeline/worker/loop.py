@@ -21,7 +21,7 @@ from pipeline.backend import Backend
 from pipeline.errors import PipelineError, StillLoading
 from pipeline.frame import Frame
 from pipeline.policy.scheduler import next_batch
-from pipeline.settings import Settings
+from pipeline.settings import Settings, differences
 from pipeline.worker.memory import FrameMemory
 from pipeline.worker.messages import Applied, Apply, Done, Dropped, FromWorker, Open, Rejected, Submit
 from pipeline.worker.shelf import Shelf
@@ -101,10 +101,11 @@ class Painter:
                 self._changed.wait_for(self._has_work)
                 if self._closing:
                     return
-                operations = [(one, one.operations.popleft()) for one in self._sessions if one.operations]
+                operations: list[tuple[PaintSession, Apply | Open]] = []
                 if self._loads_ended:
                     self._loads_ended = False
                     operations += [(one, one.parked) for one in self._sessions if one.parked]
+                operations += [(one, one.operations.popleft()) for one in self._sessions if one.operations]
                 batch = [] if operations else self._take_batch()
             for session, message in operations:
                 self._put_in_force(session, message)
@@ -138,9 +139,8 @@ class Painter:
                 session.state = backend.new_state(message.settings)
                 session.backend = backend
             elif session.settings is not None:
-                before, after = session.settings, message.settings
-                changed = {name for name in Settings.model_fields if getattr(before, name) != getattr(after, name)}
-                backend.apply(session.state, message.settings, frozenset(changed))
+                changed = frozenset(differences(session.settings, message.settings))
+                backend.apply(session.state, message.settings, changed)
                 notes += _without_effect(backend, changed)
             notes += backend.notes(session.state)
         except PipelineError as error:
@@ -221,7 +221,7 @@ def _painter(session: PaintSession) -> tuple[Backend[Any] | None, int]:
     return session.backend, session.backend.batch_limit if session.backend else 1
 
 
-def _without_effect(backend: Backend[Any], changed: set[str]) -> list[str]:
+def _without_effect(backend: Backend[Any], changed: frozenset[str]) -> list[str]:
     """A sentence that names those of the changed settings that this back end ignores; none if it heeds them all."""
     ignored = sorted(changed & backend.ignores)
     return [f"no effect with {backend.title}: {', '.join(ignored)}"] if ignored else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import queue
 import signal
 import socket
 import sys
@@ -443,3 +444,23 @@ def test_pictures_before_the_pipeline_is_loaded_say_so_and_newer_settings_end_th
         assert made == ["quick", "slow"]
         session.memory.close()
         other.memory.close()
+
+
+def test_settings_that_waited_for_a_load_never_overtake_newer_ones() -> None:
+    shelf = Shelf()
+    shelf.load("identity", lambda progress: None)
+    memory, answers = FrameMemory.create(), queue.SimpleQueue[messages.FromWorker]()
+    session = PaintSession(memory, answers.put, parked=messages.Apply(1, Settings(pipeline="identity", seed=1)))
+    painter = Painter(shelf)
+    painter.add(session, messages.Open(2, Settings(pipeline="identity", seed=2)))
+    painter._load_ended()  # the load has ended and newer settings have come before the next round
+    painter.start()
+    versions = [
+        answer.version for answer in (answers.get(timeout=5), answers.get(timeout=5)) if hasattr(answer, "version")
+    ]
+    painter.close(5)
+    shelf.close()
+    memory.close()
+    assert versions == [1, 2]
+    assert session.settings is not None
+    assert session.settings.seed == 2
