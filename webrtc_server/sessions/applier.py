@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from pipeline.settings import InvalidSettings, Settings, merge
+from pipeline.settings import Change, InvalidSettings, Settings, merge
 from pipeline.worker.client import WorkerClient
 from pipeline.worker.messages import Rejected
 from webrtc_server.limits import APPLY_TIMEOUT
@@ -17,7 +17,17 @@ from webrtc_server.protocol.error_codes import ClientError, Code, known
 from webrtc_server.protocol.messages import SettingsAppliedData
 from webrtc_server.sessions.painters import Painters
 
+FIELDS_NAMED = 30  # bad fields in one error, which is to stay under 16 KiB
 LATER = "takes effect when the pipeline is back"
+
+
+def checked(current: Settings, patch: dict[str, object], painters: Painters) -> Change:
+    """A client's settings over `current`. Raises ClientError `invalid_settings` with the bad fields."""
+    try:
+        return merge(current, patch, tuple(painters.available))
+    except InvalidSettings as error:
+        fields = tuple((problem.field, problem.message) for problem in error.problems[:FIELDS_NAMED])
+        raise ClientError(Code.INVALID_SETTINGS, fields=fields) from None
 
 
 class Applier:
@@ -36,11 +46,7 @@ class Applier:
     async def apply(self, patch: dict[str, object], in_force: Callable[[], None]) -> SettingsAppliedData:
         """`in_force` is called before the answer if anything changed. Raises ClientError."""
         async with self._turn:
-            try:
-                change = merge(self.settings, patch, tuple(self._painters.available))
-            except InvalidSettings as error:
-                fields = tuple((problem.field, problem.message) for problem in error.problems[:30])
-                raise ClientError(Code.INVALID_SETTINGS, fields=fields) from None
+            change = checked(self.settings, patch, self._painters)
             if change.changed:
                 await self._put_in_force(change.settings)
                 self.settings, self.version = change.settings, self.version + 1

@@ -8,10 +8,11 @@ import time
 from collections import OrderedDict
 from typing import Any
 
-from pipeline.settings import InvalidSettings, Settings, merge
+from pipeline.settings import Settings
 from webrtc_server.limits import CLOSE_TIMEOUT, TOMBSTONE_SECONDS, TOMBSTONES
 from webrtc_server.observe.log import get_logger
 from webrtc_server.protocol.error_codes import ClientError, Code
+from webrtc_server.sessions.applier import checked
 from webrtc_server.sessions.painters import Painters
 from webrtc_server.sessions.session import Session
 
@@ -47,11 +48,7 @@ class SessionManager:
         """A new session; one with the same `client_id` gives way to it. Raises ClientError."""
         if self.draining:
             raise ClientError(Code.DRAINING, retry_after=RETRY_AFTER)
-        try:
-            change = merge(self.default_settings(), patch or {}, tuple(self.painters.available))
-        except InvalidSettings as error:
-            fields = tuple((problem.field, problem.message) for problem in error.problems[:30])
-            raise ClientError(Code.INVALID_SETTINGS, fields=fields) from None
+        change = checked(self.default_settings(), patch or {}, self.painters)
         while older := self._of_client(client_id):  # another may have come while one was being ended
             await self.end(older, Code.SESSION_ENDED)
         if self.draining:

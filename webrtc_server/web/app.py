@@ -50,8 +50,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     async def parts(app: web.Application) -> AsyncIterator[None]:
         supervisor.start()
         manager.start()
-        yield
-        await manager.close()
+        yield  # the sessions end before the connections that carry them: see on_shutdown
         await supervisor.close()
         codec.shutdown(cancel_futures=True)
 
