@@ -57,7 +57,7 @@ def prompts(model: Model, encoder: Encoder) -> Iterator[Prompts]:
 
 def test_as_the_pipeline_encodes(model: Model, prompts: Prompts) -> None:
     for text in ("", "a cat", "Ünïcode 🌊", "long " * 100):
-        expected = model.pipe.encode_prompt(text, model.device, 1, False)[0]
+        expected = model.pipe.encode_prompt(text, model.pipe.device, 1, False)[0]
         assert torch.equal(prompts.encode(text), expected)
         assert expected.shape == (1, 77, 16)
 
