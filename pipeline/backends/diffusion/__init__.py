@@ -54,7 +54,8 @@ class Diffusion:
         self._device = best_device(self._graphs)
         networks = Networks(self._model, self._device)
         self._rounds = Rounds(networks)
-        self._prompts = Prompts(self._model.pipe.tokenizer, self._model.pipe.text_encoder, self._executor)
+        pipe = self._model.pipe
+        self._prompts = Prompts(pipe.tokenizer, pipe.text_encoder, self._device, self._executor)
         embeds = self._prompts.encode(Settings().prompt)  # the first frame of most sessions need not wait for it
         if self._device.torch_device.type == "cuda":
             report(Progress("warm-up"))

@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-Lane = Literal["upload", "compute", "download"]
+Lane = Literal["upload", "compute", "download", "prompts"]
+PRIORITIES = {"compute": -1}  # lower goes first: a prompt is encoded where frames leave room
 WARM_UP_RUNS = 2  # of a function before it is recorded: libraries choose their kernels and take their memory in these
 
 
@@ -33,7 +34,7 @@ class Recording(NamedTuple):
 
 
 class Device(Protocol):
-    """See `Cpu` and `Cuda`. Used by one thread at a time."""
+    """See `Cpu` and `Cuda`. Used by one thread, but for the lane `prompts`."""
 
     name: str  # for the user
     torch_device: torch.device
@@ -49,6 +50,10 @@ class Device(Protocol):
 
     def after(self, mark: Mark) -> None:
         """What follows in the lane that is entered waits for `mark`; this thread does not."""
+
+    def adopt(self, tensor: Tensor) -> None:
+        """It was made in another lane and is used in this one: its memory is not used anew there before this lane is
+        done with it."""
 
     def pinned(self, size: int) -> Tensor:
         """`size` bytes that can be copied to and from the device while other things go on."""
@@ -89,6 +94,9 @@ class Cpu:
     def after(self, mark: Mark) -> None:
         pass
 
+    def adopt(self, tensor: Tensor) -> None:
+        pass
+
     def pinned(self, size: int) -> Tensor:
         return torch.empty(size, dtype=torch.uint8)
 
@@ -109,7 +117,7 @@ def _replace(output: Tensor, new: Tensor) -> None:
 
 
 class Cuda:
-    """float16, three streams beside the default one, and one memory pool for all recordings."""
+    """float16, streams beside the default one, and one memory pool for all recordings."""
 
     def __init__(self, records: bool = True) -> None:
         self.torch_device = torch.device("cuda", torch.cuda.current_device())
@@ -117,7 +125,9 @@ class Cuda:
         self.dtype = torch.float16
         self.staged = True
         self.records = records
-        self._streams = {lane: torch.cuda.Stream(self.torch_device) for lane in ("upload", "compute", "download")}
+        lanes: tuple[Lane, ...] = ("upload", "compute", "download", "prompts")
+        self._streams = {lane: torch.cuda.Stream(self.torch_device, PRIORITIES.get(lane, 0)) for lane in lanes}
+        torch.backends.cudnn.benchmark = True  # of this process: few shapes come, so each is worth the best kernel
         # Recordings are replayed one after the other in the compute lane, so what one needs in between may lie where
         # another has it; outputs stay apart, since whoever records keeps them.
         self._pool = torch.cuda.graph_pool_handle()
@@ -133,6 +143,9 @@ class Cuda:
     def after(self, mark: Mark) -> None:
         assert isinstance(mark, torch.cuda.Event)
         torch.cuda.current_stream(self.torch_device).wait_event(mark)
+
+    def adopt(self, tensor: Tensor) -> None:
+        tensor.record_stream(torch.cuda.current_stream(self.torch_device))
 
     def pinned(self, size: int) -> Tensor:
         return torch.empty(size, dtype=torch.uint8, pin_memory=True)

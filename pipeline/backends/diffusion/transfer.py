@@ -133,7 +133,7 @@ class StagedTransfer:
             done = device.mark()
         device.after(done)
         for picture in pictures:
-            _also_used_here(picture)
+            device.adopt(picture)
         return pictures
 
     def download(self, shown: Sequence[Shown]) -> Answers:
@@ -150,7 +150,7 @@ class StagedTransfer:
         with device.lane("download"):
             device.after(computed)
             host.copy_(data, non_blocking=True)
-            _also_used_here(data)
+            device.adopt(data)
             arrived = device.mark()
         slot.busy_until(arrived)
 
@@ -183,9 +183,3 @@ def _rows(shown: Sequence[Shown], pixel_format: PixelFormat) -> Tensor:
 def _frame(row: Pixels, one: Shown) -> Frame | None:
     height, width = one.picture.shape[-2:]
     return Frame(row[:-1], width, height, one.format) if row[-1] else None
-
-
-def _also_used_here(tensor: Tensor) -> None:
-    """Its memory was taken in another lane: it is not given to others there before this lane is done with it."""
-    if tensor.is_cuda:
-        tensor.record_stream(torch.cuda.current_stream(tensor.device))
