@@ -137,6 +137,15 @@ class Config(BaseModel):
             "Done anyhow where the server listens on a loopback address only."
         ),
     )
+    video_bitrate_kbps: int | None = Field(
+        default=None,
+        ge=200,
+        le=100_000,
+        description=(
+            "The most kilobits a second of the video sent to one client; unset is what the size of the picture needs: "
+            "1500 for 640x480, 3400 for 1280x720. A link that carries less is noticed, and gets less."
+        ),
+    )
     allowed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)] = Field(
         default=(),
         description=(

@@ -90,7 +90,7 @@ class Camera(MediaStreamTrack):
             self._begun = now
         while True:
             self._number += 1
-            due = self._begun + self._number / self._fps
+            due = self._begun + (self._number - 1) / self._fps
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             if self.readyState != "live":
                 raise MediaStreamError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -61,9 +62,9 @@ def test_slow_viewer_loses_frames_goes_on_at_a_key_frame_and_slows_nobody() -> N
     stage.play(60)
     assert [frame for frame, _ in stage.seen["quick"]] == list(range(130))
     keys = [frame for frame, key in stage.seen["quick"] if key]
-    assert min(b - a for a, b in zip(keys, keys[1:], strict=False)) >= 15
+    assert min(b - a for a, b in itertools.pairwise(keys)) >= 15
     slow = stage.seen["slow"]
-    for (before, _), (after, key) in zip(slow, slow[1:], strict=False):
+    for (before, _), (after, key) in itertools.pairwise(slow):
         assert after == before + 1 or key
     assert slow[-1][0] == 129
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from webrtc_server.media.keyframes import JOIN_SPACING, REPAIR_SPACING, KeyFrames
 
 
@@ -19,7 +21,7 @@ def test_peer_that_asks_with_every_frame_gets_one_in_half_a_second() -> None:
         if keys.take(frame / 30):
             granted.append(frame / 30)
     assert len(granted) == 6
-    assert min(b - a for a, b in zip(granted, granted[1:], strict=False)) >= REPAIR_SPACING
+    assert min(b - a for a, b in itertools.pairwise(granted)) >= REPAIR_SPACING
 
 
 def test_new_viewer_does_not_wait_as_long_as_a_repair() -> None:

@@ -56,6 +56,10 @@ class Pacer(Generic[F]):
         self._fresh = _Stamped(frame, pts, now)
         self._painted_at = now
 
+    def hurry(self) -> None:
+        """Somebody new watches: what there is to show is due now, not only when something fresh comes."""
+        self._idle_since = float("-inf")
+
     def next(self, now: float) -> Send[F] | WaitUntil:
         if self._fresh:
             fresh, self._fresh = self._fresh, None

@@ -37,11 +37,13 @@ class OfferPlan:
     """What each section is for: the client's video comes in on `input_mid`, ours goes out on `output_mid` (or not).
 
     `sdp` is the offer with a direction in each section: aiortc knows neither the default nor one for all sections.
+    `videos` is how many of the sections are video.
     """
 
-    input_mid: str
+    input_mid: str | None
     output_mid: str | None
     sdp: str
+    videos: int
 
 
 def plan(sdp: str) -> OfferPlan:
@@ -55,8 +57,21 @@ def plan(sdp: str) -> OfferPlan:
         sink: Section | None = source
     else:
         sink = next((section for section in videos if section.direction == "recvonly"), None)
-    lines = [*head, *(line for section in sections for line in section.lines)]
-    return OfferPlan(source.mid, sink.mid if sink else None, "\r\n".join(lines) + "\r\n")
+    return OfferPlan(source.mid, sink.mid if sink else None, _text(head, sections), len(videos))
+
+
+def plan_view(sdp: str) -> OfferPlan:
+    """The plan for one who only watches. Raises ClientError `too_large`, `bad_sdp` or `no_video`."""
+    head, sections = parse(sdp)
+    videos = [section for section in sections if section.kind == "video"]
+    sink = next((section for section in videos if section.direction in ("recvonly", "sendrecv")), None)
+    if sink is None:
+        raise ClientError(Code.NO_VIDEO, "The offer receives no video.", "Offer one video section that is recvonly.")
+    return OfferPlan(None, sink.mid, _text(head, sections), len(videos))
+
+
+def _text(head: list[str], sections: list[Section]) -> str:
+    return "\r\n".join([*head, *(line for section in sections for line in section.lines)]) + "\r\n"
 
 
 def codec(sdp: str, mid: str) -> str:

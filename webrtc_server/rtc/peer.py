@@ -17,6 +17,8 @@ from aiortc import (
     RTCDataChannel,
     RTCIceServer,
     RTCPeerConnection,
+    RTCRtpCodecCapability,
+    RTCRtpSender,
     RTCSessionDescription,
 )
 from aiortc.exceptions import OperationError
@@ -25,8 +27,13 @@ from webrtc_server.limits import CLOSE_TIMEOUT, CONNECT_TIMEOUT, DATA_CHANNEL_LA
 from webrtc_server.observe.log import get_logger
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.sdp_guard import OfferPlan
+from webrtc_server.rtc import feedback
 from webrtc_server.rtc.datachannel import ControlChannel
+from webrtc_server.rtc.relay import PacketTrack
 from webrtc_server.rtc.track_in import discard, drain_video
+
+# What costs this server least comes first; of two profiles of H.264 the one that we send (RFC 6184 section 8.1).
+CODEC_ORDER = (("video/H264", "42e01f"), ("video/H264", "42001f"), ("video/VP8", None), ("video/rtx", None))
 
 CLOSED_MEANWHILE = "The session was ended before it was connected."
 
@@ -56,6 +63,16 @@ class IceServer:
 IceServers = Sequence[IceServer]
 
 
+def preferred_codecs() -> list[RTCRtpCodecCapability]:
+    """What can be negotiated at all, in our order; the offer's order does not count."""
+    offered = RTCRtpSender.getCapabilities("video").codecs
+
+    def order(codec: RTCRtpCodecCapability) -> int:
+        return CODEC_ORDER.index((codec.mimeType, codec.parameters.get("profile-level-id")))
+
+    return sorted(offered, key=order)
+
+
 class Peer:
     def __init__(self, ice_servers: IceServers, listener: Listener) -> None:
         # An explicit list, if empty: aiortc's own default is a public STUN server, and 5 s of waiting if it is silent.
@@ -64,17 +81,19 @@ class Peer:
         self._listener = listener
         self._channel: ControlChannel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._input_mid = ""
+        self._input_mid: str | None = None
         self._closed = False
         self._connection.on("track", self._on_track)
         self._connection.on("datachannel", self._on_channel)
         self._connection.on("connectionstatechange", self._on_state)
 
-    async def answer(self, plan: OfferPlan, painted: MediaStreamTrack) -> str:
+    async def answer(self, plan: OfferPlan, painted: PacketTrack) -> str:
         """The answer's SDP, with all candidates. Raises ClientError; the peer is to be closed then."""
         self._input_mid = plan.input_mid
         try:
             async with asyncio.timeout(GATHER_TIMEOUT):
+                for _ in range(plan.videos):  # made before the offer is read, for then their codecs are settled
+                    self._connection.addTransceiver("video").setCodecPreferences(preferred_codecs())
                 await self._connection.setRemoteDescription(RTCSessionDescription(plan.sdp, "offer"))
                 self._assign_roles(plan, painted)
                 await self._connection.setLocalDescription(await self._connection.createAnswer())
@@ -91,13 +110,14 @@ class Peer:
         self._spawn(self._watch_connecting(), "connect timeout")
         return str(self._connection.localDescription.sdp)
 
-    def _assign_roles(self, plan: OfferPlan, painted: MediaStreamTrack) -> None:
+    def _assign_roles(self, plan: OfferPlan, painted: PacketTrack) -> None:
         for transceiver in self._connection.getTransceivers():
             if transceiver.kind != "video":
                 continue
             is_input, is_output = transceiver.mid == plan.input_mid, transceiver.mid == plan.output_mid
             if is_output:
                 transceiver.sender.replaceTrack(painted)
+                feedback.listen(transceiver.sender, painted)
             roles = {(True, True): "sendrecv", (True, False): "recvonly", (False, True): "sendonly"}
             transceiver.direction = roles.get((is_input, is_output), "inactive")
 

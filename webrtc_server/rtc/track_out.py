@@ -1,5 +1,5 @@
-"""The outgoing video track. `recv` waits for what `media/pacer.py` decides, never past its deadline, and never raises
-while the session lives: one exception from it would end aiortc's sender for good.
+"""The outgoing pictures. `recv` waits for what `media/pacer.py` decides, never past its deadline, and never raises
+while the session lives: one exception from it would end the session's video for good. Read by `relay.py`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,11 @@ class PaintedTrack(MediaStreamTrack):
 
     def finished(self, frame: av.VideoFrame) -> None:
         self._pacer.finished(frame, ticks(frame), time.monotonic())
+        self._news.set()
+
+    def hurry(self) -> None:
+        """Give the newest picture again at once."""
+        self._pacer.hurry()
         self._news.set()
 
     async def recv(self) -> av.VideoFrame:

@@ -19,6 +19,7 @@ from webrtc_server.protocol.messages import ErrorData, ServerData, encode
 from webrtc_server.protocol.sdp_guard import OfferPlan, codec
 from webrtc_server.rtc.datachannel import ControlChannel
 from webrtc_server.rtc.peer import IceServers, Peer
+from webrtc_server.rtc.relay import Broadcast, Sending, codec_name
 from webrtc_server.rtc.track_out import TIME_BASE, PaintedTrack, ticks
 from webrtc_server.sessions.session import Session
 
@@ -26,22 +27,25 @@ from webrtc_server.sessions.session import Session
 class WebRtcTransport:
     """Implements `sessions.interfaces.Transport` and `rtc.peer.Listener`. `gone` is called once the peer is lost."""
 
-    def __init__(self, session: Session[VideoPicture], ice_servers: IceServers, gone: Callable[[], None]) -> None:
+    def __init__(
+        self, session: Session[VideoPicture], ice_servers: IceServers, sending: Sending, gone: Callable[[], None]
+    ) -> None:
         self._session = session
         self._gone = gone
         self._peer = Peer(ice_servers, self)
         self._track = PaintedTrack(self._count_sent, self._plain)
+        self.video = Broadcast(self._track, sending)
         self._channel: ControlChannel | None = None
-        self._multiple = 1  # of the sides of a picture that the codec takes
         self._numbers: dict[str, float | None] = {}
         self._numbers_task: asyncio.Task[None] | None = None
         session.attach(self)
 
     async def answer(self, plan: OfferPlan) -> str:
         """The answer's SDP. Raises ClientError; the session is to be ended then."""
-        sdp = await self._peer.answer(plan, self._track)
-        if plan.output_mid is not None and codec(sdp, plan.output_mid) == "H264":
-            self._multiple = 2
+        packets = self.video.track(owner=True)
+        sdp = await self._peer.answer(plan, packets)
+        if plan.output_mid is not None:
+            packets.codec = codec_name(codec(sdp, plan.output_mid))
         return sdp
 
     # rtc.peer.Listener
@@ -74,7 +78,7 @@ class WebRtcTransport:
             self._channel.send(encode(data, reply_to))
 
     def painted(self, source: VideoPicture, frame: Frame, done: Done) -> None:
-        self._track.finished(videoframe.to_video(frame, ticks(source.frame), TIME_BASE, self._multiple))
+        self._track.finished(videoframe.to_video(frame, ticks(source.frame), TIME_BASE))
         self._session.statistics.stages["server"].add((time.monotonic() - source.arrived) * 1000)
 
     def unpainted(self, source: VideoPicture, settings: Settings, version: int) -> None:
@@ -85,7 +89,7 @@ class WebRtcTransport:
         if self._numbers_task is None or self._numbers_task.done():
             self._numbers_task = asyncio.create_task(self._fetch_numbers(), name="rtc stats")
         sent = {f"sent_{kind}": float(count) for kind, count in self._track.kinds.items()}
-        return self._numbers | sent | {"late": float(self._track.late)}
+        return self._numbers | sent | {"late": float(self._track.late)} | self.video.figures()
 
     async def _fetch_numbers(self) -> None:
         self._numbers = await self._peer.numbers()
@@ -95,11 +99,12 @@ class WebRtcTransport:
             self._numbers_task.cancel()
             await asyncio.gather(self._numbers_task, return_exceptions=True)
         self._track.stop()
+        await self.video.close()
         await self._peer.close()
 
     def _plain(self, frame: av.VideoFrame) -> av.VideoFrame:
         shown = videoframe.unpainted(VideoPicture(frame), self._session.settings)
-        return videoframe.to_video(shown, ticks(frame), TIME_BASE, self._multiple)
+        return videoframe.to_video(shown, ticks(frame), TIME_BASE)
 
     def _count_sent(self) -> None:
         self._session.statistics.count("sent", time.monotonic())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -17,7 +18,9 @@ from pipeline.worker.supervisor import WORKER_MODULE, Supervisor
 from webrtc_server.config import Config
 from webrtc_server.limits import OFFER_BYTES
 from webrtc_server.rtc import patches
+from webrtc_server.rtc.encoder import gpu_encodes
 from webrtc_server.rtc.peer import IceServer
+from webrtc_server.rtc.relay import Sending
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.sessions.painters import Painters
 from webrtc_server.static_files import static_dir
@@ -26,7 +29,8 @@ from webrtc_server.web.middleware import add_headers, errors, origins
 from webrtc_server.web.session_api import SessionApi
 from webrtc_server.web.ws_api import WebSocketApi
 
-CODEC_THREADS = 2  # for the pictures of /ws; WebRTC's codecs have aiortc's own threads
+CODEC_THREADS = 2  # for the pictures of /ws
+ENCODER_THREADS = max(2, min(8, os.cpu_count() or 1))  # for WebRTC's video: one frame of a session at a time
 SHUTDOWN_TIMEOUT = 5.0  # seconds for requests in flight, once the sessions have ended
 
 MANAGER: web.AppKey[SessionManager] = web.AppKey("manager", SessionManager)
@@ -39,6 +43,9 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     painters = Painters(supervisor, pipeline, reason)
     manager = SessionManager(painters, config.session_settings(pipeline), config.max_sessions)
     codec = ThreadPoolExecutor(CODEC_THREADS, "pictures")
+    encoding = ThreadPoolExecutor(ENCODER_THREADS, "encode")
+    kbps = config.video_bitrate_kbps
+    sending = Sending(encoding, kbps * 1000 if kbps is not None else None)
     ice_servers = [
         IceServer(server.urls, server.username, server.credential.get_secret_value() if server.credential else None)
         for server in config.ice_servers
@@ -50,9 +57,11 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     async def parts(app: web.Application) -> AsyncIterator[None]:
         supervisor.start()
         manager.start()
+        encoding.submit(gpu_encodes)  # known before the first session needs it
         yield  # the sessions end before the connections that carry them: see on_shutdown
         await supervisor.close()
         codec.shutdown(cancel_futures=True)
+        encoding.shutdown(cancel_futures=True)
 
     app = web.Application(client_max_size=OFFER_BYTES, middlewares=[errors, origins(config.allowed_origins)])
     app[MANAGER] = manager
@@ -60,7 +69,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(lambda _: manager.close())
     app.cleanup_ctx.append(parts)
-    app.add_routes(SessionApi(manager, ice_servers).routes())
+    app.add_routes(SessionApi(manager, ice_servers, sending).routes())
     app.add_routes(WebSocketApi(manager, codec).routes())
     app.add_routes(InfoApi(manager, ice_servers).routes())
     app.add_routes(_pages())
