@@ -29,4 +29,5 @@ APPLY_TIMEOUT = 30.0  # seconds for the worker to put settings into force; a pip
 SETTINGS_WAITING = 32  # settings messages of a session that wait for their turn
 TOMBSTONE_SECONDS = 300.0  # how long an ended session is remembered, so that DELETE may be repeated
 TOMBSTONES = 10_000
+VIEWERS_PER_SESSION = 16  # each costs some 2 % of a core, and its own bit rate of uplink
 WS_HEARTBEAT = 10.0  # seconds between pings on /ws

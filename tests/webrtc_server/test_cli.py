@@ -71,6 +71,7 @@ def test_every_flag_reaches_the_configuration(server: Server, monkeypatch: pytes
         "width": 256,
         "height": 320,
         "max_sessions": 3,
+        "video_bitrate_kbps": 900,
         "log_level": "error",
         "log_format": "json",
     }

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from fractions import Fraction
 
 import aioice.ice
+import av
 import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, rtp
+from aiortc.codecs import get_encoder
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
-from webrtc_server.rtc import patches
+from webrtc_server.rtc import feedback, patches
 
 
 def test_loopback_comes_last_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +44,50 @@ async def test_connection_closed_in_the_moment_it_was_made_leaves_no_task(monkey
     await other.close()
     await asyncio.sleep(0.05)
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+class Heard:
+    """A `Feedback` that notes what it was told."""
+
+    def __init__(self) -> None:
+        self.calls: list[object] = []
+
+    def picture_lost(self) -> None:
+        self.calls.append("picture lost")
+
+    def estimated(self, bits: int) -> None:
+        self.calls.append(("estimated", bits))
+
+    def lost(self, fraction: float) -> None:
+        self.calls.append(("lost", fraction))
+
+
+async def test_receivers_words_are_heard_on_their_way_to_the_sender() -> None:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    sender = connection.addTransceiver("video").sender
+    heard = Heard()
+    feedback.listen(sender, heard)
+    report = rtp.RtcpReceiverInfo(sender._ssrc, 64, 5, 0, 0, 0, 0)
+    remb = rtp.pack_remb_fci(1_000_000, [sender._ssrc])
+    for packet in (
+        rtp.RtcpPsfbPacket(rtp.RTCP_PSFB_PLI, 1, sender._ssrc),
+        rtp.RtcpPsfbPacket(rtp.RTCP_PSFB_FIR, 1, 0, b"\0" * 8),
+        rtp.RtcpPsfbPacket(rtp.RTCP_PSFB_APP, 1, 0, remb),
+        rtp.RtcpPsfbPacket(rtp.RTCP_PSFB_APP, 1, 0, rtp.pack_remb_fci(1, [sender._ssrc + 1])),
+        rtp.RtcpPsfbPacket(rtp.RTCP_PSFB_APP, 1, 0, b"no estimate"),
+        rtp.RtcpRrPacket(1, [report, rtp.RtcpReceiverInfo(7, 255, 0, 0, 0, 0, 0)]),
+    ):
+        await sender._handle_rtcp_packet(packet)
+    assert heard.calls == ["picture lost", "picture lost", ("estimated", 1_000_000), ("lost", 0.25)]
+    stats = await sender.getStats()
+    assert any(entry.type == "remote-inbound-rtp" for entry in stats.values())  # aiortc's own part goes on
+    await connection.close()
+
+
+async def test_sender_takes_packets_and_only_cuts_them_up() -> None:
+    """`rtc/relay.py` leans on it: a track may give `av.Packet`, and aiortc's encoder is never asked to encode."""
+    for name, data in (("H264", b"\0\0\0\1\x65" + b"x" * 3000), ("VP8", b"y" * 3000)):
+        packet = av.Packet(data)
+        packet.pts, packet.time_base = 4500, Fraction(1, 90_000)
+        payloads, timestamp = get_encoder(RTCRtpCodecParameters(f"video/{name}", 90_000)).pack(packet)
+        assert (len(payloads), timestamp) == (3, 4500)

@@ -35,6 +35,7 @@ def serve(
     width: Annotated[int | None, typer.Option(help=_help("width"))] = None,
     height: Annotated[int | None, typer.Option(help=_help("height"))] = None,
     max_sessions: Annotated[int | None, typer.Option(help=_help("max_sessions"))] = None,
+    video_bitrate_kbps: Annotated[int | None, typer.Option(help=_help("video_bitrate_kbps"))] = None,
     log_level: Annotated[str | None, typer.Option(help=_help("log_level"))] = None,
     log_format: Annotated[str | None, typer.Option(help=_help("log_format"))] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser once the server listens.")] = False,
@@ -48,6 +49,7 @@ def serve(
         "width": width,
         "height": height,
         "max_sessions": max_sessions,
+        "video_bitrate_kbps": video_bitrate_kbps,
         "log_level": log_level,
         "log_format": log_format,
     }

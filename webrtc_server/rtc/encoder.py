@@ -11,11 +11,11 @@ from fractions import Fraction
 from typing import Literal, Protocol
 
 import av
-import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
+from pipeline.videoframe import VideoPicture, to_video
 from webrtc_server.media.bitrate import Rates
 from webrtc_server.media.pacer import TICKS
 from webrtc_server.observe.log import get_logger
@@ -60,7 +60,7 @@ class H264:
 
     def __init__(self, width: int, height: int, rate: int, ceiling: int, name: str = "libx264") -> None:
         self.name = name
-        self._size = width - width % 2 or 2, height - height % 2 or 2  # 4:2:0 in H.264 has no odd sides
+        self._size = max(2, width - width % 2), max(2, height - height % 2)  # 4:2:0 in H.264 has no odd sides
         self._highest = ceiling * FRAME_RATE // SLOWEST
         self._context = _context(name, *self._size, self._highest)
         buffer = round(ceiling * BUFFER_SECONDS)
@@ -81,7 +81,7 @@ class H264:
 
     def encode(self, frame: av.VideoFrame, key: bool) -> av.Packet[av.VideoStream]:
         if (frame.width, frame.height) != self._size:
-            frame = _cut(frame, *self._size)
+            frame = _even(frame)
         return _encode(self._context, frame, key)
 
 
@@ -130,7 +130,7 @@ def make(codec: CodecName, width: int, height: int, sizes: Rates, rate: int) -> 
 @functools.cache
 def gpu_encodes() -> bool:
     """Whether this machine's GPU encodes H.264: known only by trying, for drivers list what the card may not have."""
-    frame = av.VideoFrame.from_ndarray(np.full((384, 256), 128, np.uint8), format="yuv420p")
+    frame = av.VideoFrame(256, 256, "yuv420p")
     frame.pts, frame.time_base = 0, Fraction(1, TICKS)
     try:
         H264(256, 256, 1_000_000, 1_000_000, "h264_nvenc").encode(frame, key=True)
@@ -167,13 +167,8 @@ def _encode(context: VideoCodecContext, frame: av.VideoFrame, key: bool) -> av.P
     return packet
 
 
-def _cut(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+def _even(frame: av.VideoFrame) -> av.VideoFrame:
     """The picture without its last odd row and column."""
-    cut = av.VideoFrame(width, height, "yuv420p")
-    for source, target in zip(frame.planes, cut.planes, strict=True):
-        rows = np.frombuffer(memoryview(target), np.uint8).reshape(-1, target.line_size)
-        given = np.frombuffer(memoryview(source), np.uint8).reshape(-1, source.line_size)
-        shown = min(target.height, source.height), min(target.width, source.width)
-        np.copyto(rows[: shown[0], : shown[1]], given[: shown[0], : shown[1]])
-    cut.pts, cut.time_base = frame.pts, frame.time_base
-    return cut
+    assert frame.pts is not None
+    assert frame.time_base is not None
+    return to_video(VideoPicture(frame).to_frame(), frame.pts, frame.time_base, multiple=2)

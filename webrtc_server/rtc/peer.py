@@ -26,6 +26,7 @@ from aiortc.exceptions import OperationError
 from webrtc_server.limits import CLOSE_TIMEOUT, CONNECT_TIMEOUT, DATA_CHANNEL_LABEL, GATHER_TIMEOUT
 from webrtc_server.observe.log import get_logger
 from webrtc_server.protocol.error_codes import ClientError, Code
+from webrtc_server.protocol.sdp_answer import raise_uplink
 from webrtc_server.protocol.sdp_guard import OfferPlan
 from webrtc_server.rtc import feedback
 from webrtc_server.rtc.datachannel import ControlChannel
@@ -108,7 +109,8 @@ class Peer:
         if self._closed:
             raise ClientError(Code.ICE_FAILED, CLOSED_MEANWHILE)
         self._spawn(self._watch_connecting(), "connect timeout")
-        return str(self._connection.localDescription.sdp)
+        sdp = str(self._connection.localDescription.sdp)
+        return raise_uplink(sdp, plan.input_mid) if plan.input_mid is not None else sdp
 
     def _assign_roles(self, plan: OfferPlan, painted: PacketTrack) -> None:
         for transceiver in self._connection.getTransceivers():

@@ -109,24 +109,24 @@ class Broadcast:
         self._sending = sending
         self._streams: dict[tuple[CodecName, Rung], Stream] = {}
         self._fanouts: dict[tuple[CodecName, Rung], Fanout[PacketTrack]] = {}
-        self._tracks: set[PacketTrack] = set()  # all that have joined and not left
+        self._handed: set[PacketTrack] = set()  # all tracks that have not ended
+        self._tracks: set[PacketTrack] = set()  # those of them that have joined
         self._counts: Counter[str] = Counter(picture_lost=0, encode_failed=0, viewer_frames_dropped=0)
         self._sizes: Rates | None = None
         self._size = (0, 0)
         self._watched = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._closed = False
+        self.closed = False
 
     def track(self, owner: bool = False) -> PacketTrack:
         """A new viewer's track; the session's own peer is the `owner`, whose link sets the rate."""
-        return PacketTrack(self, owner)
+        track = PacketTrack(self, owner)
+        self._handed.add(track)
+        return track
 
     # Viewers' comings and goings, from their tracks
 
     def join(self, track: PacketTrack) -> None:
-        if self._closed:
-            track.stop()
-            return
         if self._sizes:
             track.link.size(self._sizes)
         self._tracks.add(track)
@@ -137,6 +137,7 @@ class Broadcast:
             self._task = asyncio.create_task(self._run(), name="encode video")
 
     def leave(self, track: PacketTrack) -> None:
+        self._handed.discard(track)
         if track not in self._tracks:
             return
         self._tracks.discard(track)
@@ -161,8 +162,7 @@ class Broadcast:
                 await self._watched.wait()
                 await self._broadcast(await self._source.recv())
         except MediaStreamError:
-            for track in tuple(self._tracks):
-                track.stop()
+            self._end_tracks()
 
     async def _broadcast(self, frame: av.VideoFrame) -> None:
         if (frame.width, frame.height) != self._size:
@@ -231,11 +231,14 @@ class Broadcast:
             numbers["encode_ms_p95"] = seen.times.percentile(95)
         return numbers
 
+    def _end_tracks(self) -> None:
+        for track in tuple(self._handed):
+            track.stop()
+
     async def close(self) -> None:
         """End every track. Repeatable; a frame that is being encoded is finished first, in its executor."""
-        self._closed = True
-        for track in tuple(self._tracks):
-            track.stop()
+        self.closed = True
+        self._end_tracks()
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -23,10 +23,12 @@ from webrtc_server.rtc.peer import IceServer
 from webrtc_server.rtc.relay import Sending
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.sessions.painters import Painters
+from webrtc_server.sessions.viewers import Viewers
 from webrtc_server.static_files import static_dir
 from webrtc_server.web.info_api import InfoApi
 from webrtc_server.web.middleware import add_headers, errors, origins
 from webrtc_server.web.session_api import SessionApi
+from webrtc_server.web.whep_api import WhepApi
 from webrtc_server.web.ws_api import WebSocketApi
 
 CODEC_THREADS = 2  # for the pictures of /ws
@@ -44,6 +46,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     manager = SessionManager(painters, config.session_settings(pipeline), config.max_sessions)
     codec = ThreadPoolExecutor(CODEC_THREADS, "pictures")
     encoding = ThreadPoolExecutor(ENCODER_THREADS, "encode")
+    viewers = Viewers()
     kbps = config.video_bitrate_kbps
     sending = Sending(encoding, kbps * 1000 if kbps is not None else None)
     ice_servers = [
@@ -68,8 +71,10 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     app[SUPERVISOR] = supervisor
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(lambda _: manager.close())
+    app.on_shutdown.append(lambda _: viewers.close())
     app.cleanup_ctx.append(parts)
-    app.add_routes(SessionApi(manager, ice_servers, sending).routes())
+    app.add_routes(SessionApi(manager, ice_servers, sending, viewers).routes())
+    app.add_routes(WhepApi(viewers, ice_servers).routes())
     app.add_routes(WebSocketApi(manager, codec).routes())
     app.add_routes(InfoApi(manager, ice_servers).routes())
     app.add_routes(_pages())

@@ -1,4 +1,4 @@
-"""A request's JSON body as a checked model. Every handler that takes one reads it here."""
+"""A request's body, as a checked model or as text. Every handler that takes one reads it here."""
 
 from __future__ import annotations
 
@@ -21,16 +21,31 @@ async def read_object(request: web.Request, limit: int = JSON_BYTES) -> dict[str
     """The body as an object. Raises ClientError `unsupported_media_type`, `too_large`, `bad_message`."""
     if request.content_type != "application/json":
         raise ClientError(Code.UNSUPPORTED_MEDIA_TYPE)
+    return parse_object(await _read(request, limit), limit)
+
+
+async def read_text(request: web.Request, content_type: str, limit: int) -> str:
+    """The body as text. Raises ClientError `unsupported_media_type`, `too_large`, `bad_message`."""
+    if request.content_type != content_type:
+        fix = f"Send Content-Type: {content_type}."
+        raise ClientError(Code.UNSUPPORTED_MEDIA_TYPE, f"The body is not {content_type}.", fix)
+    body = await _read(request, limit)
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise ClientError(Code.BAD_MESSAGE, "The body is no UTF-8 text.") from None
+
+
+async def _read(request: web.Request, limit: int) -> bytes:
     if (request.content_length or 0) > limit:
         raise ClientError(Code.TOO_LARGE, f"The body has more than {limit // 1024} KiB.")
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
-            body = await request.read()
+            return await request.read()
     except TimeoutError:
         raise ClientError(Code.BAD_MESSAGE, "The body did not come in time.") from None
     except web.RequestPayloadError:
         raise ClientError(Code.BAD_MESSAGE, "The body is not encoded as its headers say.") from None
-    return parse_object(body, limit)
 
 
 async def read_model(request: web.Request, model: type[M], limit: int = JSON_BYTES) -> M:

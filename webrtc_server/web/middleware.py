@@ -20,7 +20,7 @@ HEADERS = {
 }
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE",
-    "Access-Control-Allow-Headers": "Content-Type",
+    "Access-Control-Allow-Headers": "Content-Type, If-Match",
     "Access-Control-Max-Age": "600",
     "Vary": "Origin",
 }
@@ -73,9 +73,12 @@ def origins(allowed: tuple[str, ...]) -> Middleware:
             if request.method not in SAFE_METHODS or request.path == "/ws":
                 raise ClientError(Code.ORIGIN_DENIED)
             return await handler(request)
-        if request.method == "OPTIONS":
-            return web.Response(status=204, headers=PREFLIGHT | {"Access-Control-Allow-Origin": origin})
         request[CORS_ORIGIN] = origin
+        if request.method == "OPTIONS":
+            own = request.match_info.http_exception is None  # a route that has something to say itself
+            response = await handler(request) if own else web.Response(status=204)
+            response.headers.update(PREFLIGHT)
+            return response
         return await handler(request)
 
     return check
@@ -94,4 +97,5 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
         response.headers.setdefault(name, value)
     if CORS_ORIGIN in request:
         response.headers["Access-Control-Allow-Origin"] = request[CORS_ORIGIN]
+        response.headers["Access-Control-Expose-Headers"] = "ETag, Link, Location, Retry-After"
         response.headers["Vary"] = "Origin"

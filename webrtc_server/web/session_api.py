@@ -13,6 +13,7 @@ from webrtc_server.protocol.sdp_guard import plan
 from webrtc_server.rtc.peer import IceServers
 from webrtc_server.rtc.relay import Sending
 from webrtc_server.sessions.manager import SessionManager
+from webrtc_server.sessions.viewers import Viewers
 from webrtc_server.transports.webrtc import WebRtcTransport
 from webrtc_server.web.body import read_model, read_object
 
@@ -27,10 +28,11 @@ class OfferBody(BaseModel):
 
 
 class SessionApi:
-    def __init__(self, manager: SessionManager, ice_servers: IceServers, sending: Sending) -> None:
+    def __init__(self, manager: SessionManager, ice_servers: IceServers, sending: Sending, viewers: Viewers) -> None:
         self._manager = manager
         self._ice_servers = ice_servers
         self._sending = sending
+        self._viewers = viewers
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -52,6 +54,7 @@ class SessionApi:
         except BaseException:
             await self._manager.end(session)
             raise
+        self._viewers.publish(session.view_id, transport.video)
         return web.json_response(
             {"sdp": sdp, "type": "answer", "session_id": session.session_id, "view_id": session.view_id}
         )
