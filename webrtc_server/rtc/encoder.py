@@ -22,7 +22,8 @@ from webrtc_server.observe.log import get_logger
 
 FRAME_RATE = 30  # frames a second that levels and buffers are reckoned with; the time stamps say what really is
 NO_PERIODIC_KEY_FRAMES = 1 << 30  # frames between them; more is out of the range of libx264
-BUFFER_SECONDS = 0.2  # of the ceiling: a key frame may take that long on the wire, and no longer
+BUFFER_SECONDS = 0.4  # of the ceiling: a key frame may take that long on the wire; 0.2 costs 0.4 dB
+WORTH_TELLING = 0.05  # of the rate: the count of frames wavers by one, and each new rate disturbs the rate control
 SLOWEST = 10  # frames a second: bits for each frame rise until there, so that a slow painter's pictures are sharp
 VP8_SPEED = "-6"  # libvpx's cpu-used: -7 and quicker saves a tenth of the time and costs 8 dB where the picture pans
 
@@ -77,7 +78,9 @@ class H264:
         self.set_rate(rate, FRAME_RATE)
 
     def set_rate(self, bits: int, fps: float) -> None:
-        self._context.bit_rate = min(self._highest, round(bits * FRAME_RATE / max(fps, SLOWEST)))
+        told = min(self._highest, round(bits * FRAME_RATE / max(fps, SLOWEST)))
+        if abs(told - self._context.bit_rate) > self._context.bit_rate * WORTH_TELLING:
+            self._context.bit_rate = told
 
     def encode(self, frame: av.VideoFrame, key: bool) -> av.Packet[av.VideoStream]:
         if (frame.width, frame.height) != self._size:
