@@ -113,12 +113,12 @@ def head(title: str) -> None:
     print("|" + " --- |" * 11)
 
 
-def sizes(servers: Sequence[str], seconds: float) -> None:
+def sizes(servers: Sequence[str], seconds: float, *options: str) -> None:
     head("Sizes")
     for size in SIZES:
         stock: Row | None = None
         for name in servers:
-            row = measure(name, size, seconds)
+            row = measure(name, size, seconds, *options)
             stock = row if name == "aiortc" else stock
             show(f"{size} {name}", row)
             if name == "this":
@@ -158,6 +158,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", choices=PARTS, action="append", help="only this part; may be repeated")
     parser.add_argument("--seconds", type=float, default=6, help="measured in each row")
+    parser.add_argument(
+        "--uplink", type=int, help="kbit/s of the client in the part `sizes`; else 2.5 times the way back"
+    )
     parser.add_argument("--only-this", action="store_true", help="no other servers")
     parser.add_argument("--realtime", action="store_true", help="with real-time priority (SCHED_RR), as root")
     options = parser.parse_args()
@@ -173,7 +176,7 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {load}; {libraries}")
     parts = options.part or PARTS
     if "sizes" in parts:
-        sizes(names, options.seconds)
+        sizes(names, options.seconds, *(("--uplink", str(options.uplink)) if options.uplink else ()))
     if "loss" in parts:
         loss(names[:2], options.seconds)
     if "viewers" in parts:

@@ -84,9 +84,10 @@ class Camera(MediaStreamTrack):
 
     kind = "video"
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, rate: int | None) -> None:
         super().__init__()
         self.codec = "VP8"
+        self._rate = rate or round(rates(width, height).start * UPLINK)
         self.sent: dict[int, float] = {}
         self._size = width, height
         self._pictures = pictures(width, height)
@@ -102,9 +103,7 @@ class Camera(MediaStreamTrack):
     async def recv(self) -> av.Packet[av.VideoStream]:
         if self._begun is None:
             self._begun = time.monotonic()
-            sizes = rates(*self._size)
-            rate = round(sizes.start * UPLINK)
-            self._encoder = make(codec_name(self.codec), *self._size, sizes, rate)
+            self._encoder = make(codec_name(self.codec), *self._size, rates(*self._size), self._rate)
         self._number += 1
         await asyncio.sleep(max(0.0, self._begun + self._number / FPS - time.monotonic()))
         if self.readyState != "live":
@@ -122,9 +121,9 @@ class Camera(MediaStreamTrack):
 
 
 class Client:
-    def __init__(self, url: str, width: int, height: int) -> None:
+    def __init__(self, url: str, width: int, height: int, rate: int | None) -> None:
         self._url = url
-        self.camera = Camera(width, height)
+        self.camera = Camera(width, height, rate)
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.pc.addTransceiver(self.camera, "sendrecv")
         self.returned: list[tuple[float, int | None, str]] = []
@@ -245,7 +244,8 @@ async def main(options: argparse.Namespace) -> None:
         lose(options.loss, random.Random(7))
     if options.hole:
         lose_one_for_good(WARM_UP + 1)
-    client = Client(options.url, *options.size)
+    width, height = options.size
+    client = Client(options.url, width, height, options.uplink and options.uplink * 1000)
     viewers: list[WhepClient] = []
     try:
         await client.connect()
@@ -274,6 +274,7 @@ if __name__ == "__main__":
     parser.add_argument("url")
     parser.add_argument("size", type=lambda text: tuple(map(int, text.split("x"))))
     parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--uplink", type=int, help="kbit/s")
     parser.add_argument("--loss", type=float, default=0)
     parser.add_argument("--hole", action="store_true")
     parser.add_argument("--viewers", type=int, default=0)

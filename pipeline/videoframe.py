@@ -11,7 +11,7 @@ from fractions import Fraction
 import av
 import numpy as np
 from av.video.plane import VideoPlane
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Colorspace
 
 from pipeline.frame import Frame, PixelFormat, Pixels, frame_bytes
 from pipeline.geometry import Box, place, resize
@@ -34,8 +34,14 @@ class VideoPicture:
 
     def write_into(self, frame: Frame) -> None:
         source = self.frame
-        if source.format.name != "yuv420p" or source.color_range == ColorRange.JPEG:
-            source = source.reformat(format="yuv420p", dst_color_range=ColorRange.MPEG)
+        is_hd = source.colorspace == Colorspace.ITU709  # Chromium says so of canvases, and means it
+        if is_hd or source.format.name != "yuv420p" or source.color_range == ColorRange.JPEG:
+            source = source.reformat(
+                format="yuv420p",
+                src_colorspace=Colorspace.ITU709 if is_hd else None,
+                dst_colorspace=Colorspace.ITU601,
+                dst_color_range=ColorRange.MPEG,
+            )
         for plane, target in zip(source.planes, frame.planes, strict=True):
             rows = _rows(plane)
             np.copyto(target, rows[: target.shape[0], : target.shape[1]])

@@ -8,7 +8,7 @@ from typing import Literal
 import av
 import numpy as np
 import pytest
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Colorspace
 
 from pipeline import geometry
 from pipeline.settings import Settings
@@ -30,6 +30,14 @@ def test_every_pixel_format_gives_the_same_picture(pixels: str, size: tuple[int,
 def test_full_range_is_brought_to_limited_range() -> None:
     full = ramp(256, 64).reformat(format="yuv420p", dst_color_range=ColorRange.JPEG)
     assert VideoPicture(full).to_frame().planes[0].max() <= 235
+
+
+@pytest.mark.parametrize("colour_range", [ColorRange.MPEG, ColorRange.JPEG])
+def test_bt_709_is_brought_to_bt_601(colour_range: ColorRange) -> None:
+    green = av.VideoFrame.from_ndarray(np.full((48, 64, 3), (0, 191, 0), np.uint8), format="rgb24")
+    said = green.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=colour_range)
+    said.colorspace, said.color_range = Colorspace.ITU709, colour_range
+    assert np.abs(VideoPicture(said).to_frame().rgb().astype(int) - (0, 191, 0)).max() <= 4
 
 
 def test_unpainted_has_the_size_of_the_painted() -> None:

@@ -91,3 +91,15 @@ def test_meter_counts_the_last_second() -> None:
         meter.add(1000, frame / 30)
     assert 230_000 < meter.rate(59 / 30) <= 250_000
     assert meter.rate(10.0) == 0
+
+
+def test_burst_after_a_pause_is_not_taken_for_what_the_link_was_given() -> None:
+    meter, link = Meter(), control()
+    for frame in range(60):  # a still scene, then motion
+        meter.add(300 if frame < 45 else 6_000, frame / 30)
+        link.estimated(110_000, meter.steady(frame / 30), frame / 30)  # 1.5 times what came while all was still
+    assert link.target(2.0) == 1_500_000
+    for frame in range(60, 150):
+        meter.add(6_000, frame / 30)
+    link.estimated(700_000, meter.steady(5.0), 5.0)
+    assert link.target(5.0) == 665_000

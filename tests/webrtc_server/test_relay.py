@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -69,6 +70,7 @@ async def test_first_packet_is_a_key_frame_and_repairs_share_spaced_ones(stage: 
 async def test_rate_falls_with_the_owners_link_without_a_new_encoder_for_h264(stage: Stage) -> None:
     track = stage.video.track(owner=True)
     await stage.keys(track, 5)
+    track.sent.add(100_000, time.monotonic() - 1.5)  # it has gone on for a while
     for _ in range(10):
         track.estimated(1)
         await stage.keys(track, 1)

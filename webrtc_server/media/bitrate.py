@@ -63,8 +63,8 @@ class BitrateControl:
     def estimated(self, bits: int, sent: float, now: float) -> None:
         """A REMB message (draft-alvestrand-rmcat-remb-03): `bits` a second are what the receiver thinks can come.
 
-        An estimate is bound by what has come, so after a still scene it is low without any trouble: it counts only if
-        it is below `sent`, the bits a second that really went out.
+        An estimate is bound by what has come, so in a still scene it is low without any trouble, and just after one it
+        is out of date: it counts only if it is below `sent`, the bits a second that went out for a while (`steady`).
         """
         if bits >= sent:
             return
@@ -96,21 +96,20 @@ def worth_rebuilding(running: int, wanted: int, age: float) -> bool:
 
 
 class Meter:
-    """Bits a second over the last second."""
+    """Sizes of what was sent, and when."""
 
     WINDOW = 1.0  # seconds
 
     def __init__(self) -> None:
-        self._sizes: deque[tuple[float, int]] = deque(maxlen=256)
-        self._bytes = 0
+        self._sizes: deque[tuple[float, int]] = deque(maxlen=256)  # two seconds of up to 128 packets each
 
     def add(self, size: int, now: float) -> None:
-        if len(self._sizes) == self._sizes.maxlen:
-            self._bytes -= self._sizes[0][1]
         self._sizes.append((now, size))
-        self._bytes += size
 
     def rate(self, now: float) -> float:
-        while self._sizes and now - self._sizes[0][0] > self.WINDOW:
-            self._bytes -= self._sizes.popleft()[1]
-        return self._bytes * 8 / self.WINDOW
+        """Bits a second over the last second."""
+        return sum(size for at, size in self._sizes if now - self.WINDOW < at <= now) * 8 / self.WINDOW
+
+    def steady(self, now: float) -> float:
+        """Bits a second that were sent for two seconds at least: the less of the last and the one before."""
+        return min(self.rate(now), self.rate(now - self.WINDOW))

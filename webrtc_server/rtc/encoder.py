@@ -62,7 +62,7 @@ class H264:
     def __init__(self, width: int, height: int, rate: int, ceiling: int, name: str = "libx264") -> None:
         self.name = name
         self._size = max(2, width - width % 2), max(2, height - height % 2)  # 4:2:0 in H.264 has no odd sides
-        self._highest = ceiling * FRAME_RATE // SLOWEST
+        self._told = self._highest = ceiling * FRAME_RATE // SLOWEST
         self._context = _context(name, *self._size, self._highest)
         buffer = round(ceiling * BUFFER_SECONDS)
         common = {"maxrate": str(self._highest), "bufsize": str(buffer), "forced-idr": "1"}
@@ -79,8 +79,8 @@ class H264:
 
     def set_rate(self, bits: int, fps: float) -> None:
         told = min(self._highest, round(bits * FRAME_RATE / max(fps, SLOWEST)))
-        if abs(told - self._context.bit_rate) > self._context.bit_rate * WORTH_TELLING:
-            self._context.bit_rate = told
+        if abs(told - self._told) > self._told * WORTH_TELLING:
+            self._told = self._context.bit_rate = told
 
     def encode(self, frame: av.VideoFrame, key: bool) -> av.Packet[av.VideoStream]:
         if (frame.width, frame.height) != self._size:

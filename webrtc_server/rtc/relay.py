@@ -95,7 +95,7 @@ class PacketTrack(MediaStreamTrack):
 
     def estimated(self, bits: int) -> None:
         now = time.monotonic()
-        self.link.estimated(bits, self.sent.rate(now), now)
+        self.link.estimated(bits, self.sent.steady(now), now)
 
     def lost(self, fraction: float) -> None:
         self.link.lost(fraction, time.monotonic())
