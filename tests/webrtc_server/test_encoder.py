@@ -108,13 +108,19 @@ def test_key_frames_come_when_asked_for_and_only_then(codec: CodecName) -> None:
     assert keys == [0, 100, 250]
 
 
-def test_odd_picture_is_cut_for_h264() -> None:
-    encoder, decode = make("H264", 323, 241, rates(323, 241), 500_000), decoder("H264")
-    for number in range(2):  # each frame is cut, not only the first
-        frame = av.VideoFrame(323, 241, "yuv420p")
-        frame.pts, frame.time_base = number * 3000, Fraction(1, TICKS)
-        (shown,) = decode.decode(av.Packet(bytes(encoder.encode(frame, False))))
+def test_odd_picture_is_cut_for_h264_and_not_scaled() -> None:
+    encoder, decode = make("H264", 323, 241, rates(323, 241, 9_000_000), 9_000_000), decoder("H264")
+    stripes = av.VideoFrame(323, 241, "yuv420p")
+    for plane in stripes.planes:
+        np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:] = (
+            np.arange(plane.line_size) % 2 * 90 + 60
+        )
+    for number in range(3):
+        stripes.pts, stripes.time_base = number * 3000, Fraction(1, TICKS)
+        (shown,) = decode.decode(av.Packet(bytes(encoder.encode(stripes, False))))
         assert (shown.width, shown.height) == (322, 240)
+    columns = shown.to_ndarray()[:240].mean(axis=0)
+    assert np.abs(columns - (np.arange(322) % 2 * 90 + 60)).max() < 15
 
 
 def test_level_fits_the_size() -> None:

@@ -67,6 +67,20 @@ async def test_first_packet_is_a_key_frame_and_repairs_share_spaced_ones(stage: 
     assert (figures["picture_lost"], figures["key_frames"], figures["encoder_rebuilds"]) == (20, 2, 0)
 
 
+async def test_join_and_repair_of_a_still_picture_do_not_wait_for_a_fresh_one(stage: Stage) -> None:
+    first = stage.video.track(owner=True)
+    await stage.keys(first, 2)
+    second = stage.video.track()
+    begun = time.monotonic()
+    assert (await asyncio.wait_for(second.recv(), 5)).is_keyframe
+    assert time.monotonic() - begun < 0.3  # a repeat comes by itself after half a second only
+    second.picture_lost()
+    begun = time.monotonic()
+    while not (await asyncio.wait_for(second.recv(), 5)).is_keyframe:
+        pass
+    assert time.monotonic() - begun < 0.7
+
+
 async def test_rate_falls_with_the_owners_link_without_a_new_encoder_for_h264(stage: Stage) -> None:
     track = stage.video.track(owner=True)
     await stage.keys(track, 5)
@@ -126,6 +140,7 @@ async def test_nothing_is_encoded_while_nobody_watches(stage: Stage) -> None:
     encoded = stage.video.figures()["frames_encoded"]
     assert encoded
     assert encoded <= 4  # one may have been under way
+    assert stage.source.kinds.total() <= 4
     assert await stage.keys(stage.video.track(), 2) == [True, False]
 
 

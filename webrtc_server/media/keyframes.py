@@ -26,6 +26,11 @@ class KeyFrames:
         due = now if self._last is None else max(now, self._last + spacing)
         self._due = due if self._due is None else min(self._due, due)
 
+    @property
+    def due(self) -> float | None:
+        """When the next one may go out; None if nobody wants one."""
+        return self._due
+
     def take(self, now: float) -> bool:
         """Whether the frame about to be encoded is to be a key frame; wishes so far are granted by it."""
         if self._due is None or now < self._due:

@@ -116,6 +116,7 @@ class Broadcast:
         self._size = (0, 0)
         self._watched = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._hurry: asyncio.TimerHandle | None = None
         self.closed = False
 
     def track(self, owner: bool = False) -> PacketTrack:
@@ -131,7 +132,7 @@ class Broadcast:
             track.link.size(self._sizes)
         self._tracks.add(track)
         self._fanout(track).join(track, time.monotonic())
-        self._source.hurry()
+        self._hurry_for(self._fanout(track))
         self._watched.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="encode video")
@@ -150,6 +151,20 @@ class Broadcast:
         self._counts["picture_lost"] += 1
         if track in self._tracks:
             self._fanout(track).repair(track, time.monotonic())
+            self._hurry_for(self._fanout(track))
+
+    def _hurry_for(self, fanout: Fanout[PacketTrack]) -> None:
+        """A key frame that is wished for goes out when it is due, also while no fresh picture comes."""
+        if self._hurry:
+            self._hurry.cancel()
+        due = fanout.key_frames.due
+        if due is not None:
+            loop = asyncio.get_running_loop()
+            self._hurry = loop.call_later(max(0.0, due - time.monotonic()), self._hurry_if_due, fanout)
+
+    def _hurry_if_due(self, fanout: Fanout[PacketTrack]) -> None:
+        if fanout.key_frames.due is not None:  # else a fresh picture came first
+            self._source.hurry()
 
     def _fanout(self, track: PacketTrack) -> Fanout[PacketTrack]:
         return self._fanouts.setdefault((track.codec, track.rung), Fanout())
@@ -239,6 +254,8 @@ class Broadcast:
         """End every track. Repeatable; a frame that is being encoded is finished first, in its executor."""
         self.closed = True
         self._end_tracks()
+        if self._hurry:
+            self._hurry.cancel()
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -60,6 +61,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     async def parts(app: web.Application) -> AsyncIterator[None]:
         supervisor.start()
         manager.start()
+        _start_threads(encoding, ENCODER_THREADS)
         encoding.submit(gpu_encodes)  # known before the first session needs it
         yield  # the sessions end before the connections that carry them: see on_shutdown
         await supervisor.close()
@@ -79,6 +81,13 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     app.add_routes(InfoApi(manager, ice_servers).routes())
     app.add_routes(_pages())
     return app
+
+
+def _start_threads(executor: ThreadPoolExecutor, count: int) -> None:
+    """All of them now, and none in the middle of a call."""
+    all_here = threading.Barrier(count)
+    for _ in range(count):
+        executor.submit(all_here.wait)
 
 
 def _with_fallbacks(pipeline: str) -> list[str]:
