@@ -84,10 +84,11 @@ def measure(name: str, size: str, seconds: float, *options: str, sessions: int =
                 assert client.stdout
                 client.stdout.readline()  # it has measured
             spent = (cpu_seconds(process) - before) / ((time.monotonic() - begun) * sessions)
-            texts = [client.communicate(timeout=seconds + 30)[0] for client in clients]
+            texts = [client.stdout.read() for client in clients if client.stdout]
         finally:
             for client in clients:
                 client.kill()
+                client.communicate()
     rows: list[Row] = [json.loads(text.splitlines()[-1]) for text in texts]
     rows[0]["cpu"] = spent * 100
     rows[0]["all_fps"] = [row["fps"] for row in rows]
