@@ -45,6 +45,36 @@ def test_flicker_falls_as_steadiness_rises(backend: Diffusion, steps: int) -> No
     assert measured[3] < 0.25 * measured[0], measured
 
 
+def test_the_camera_is_averaged(backend: Diffusion) -> None:
+    session = backend.new_state(small(steadiness=0.9))
+    for index in range(30):
+        paint(backend, session, noisy(index))
+    stream = session._shown
+    assert stream
+    assert stream.camera is not None
+    seen = (stream.camera[0].permute(1, 2, 0).numpy() + 1) * (255 / 2)
+    assert np.std(seen - SCENE) < 0.4 * NOISE
+
+
+def test_the_painting_is_averaged_where_only_the_model_shimmers(backend: Diffusion) -> None:
+    """On a camera picture that never changes."""
+    generator = torch.Generator().manual_seed(0)
+
+    def shimmer(_: object, __: object, picture: torch.Tensor) -> torch.Tensor:
+        return picture + 0.05 * torch.randn(picture.shape, generator=generator)
+
+    handle = backend._model.pipe.vae.decoder.register_forward_hook(shimmer)
+    try:
+        steady, plain = (backend.new_state(small(steadiness=steadiness)) for steadiness in (0.9, 0.0))
+        changes = []
+        for session in (steady, plain):
+            pictures = [paint(backend, session, Frame.from_rgb(SCENE)) for _ in range(12)]
+            changes.append(np.mean([np.abs(one - other).mean() for one, other in pairwise(pictures[5:])]))
+    finally:
+        handle.remove()
+    assert changes[0] < 0.3 * changes[1]
+
+
 def test_what_moves_leaves_no_ghost(backend: Diffusion) -> None:
     steady, plain = (backend.new_state(small(steadiness=steadiness)) for steadiness in (1.0, 0.0))
     for index in range(5):
@@ -54,13 +84,31 @@ def test_what_moves_leaves_no_ghost(backend: Diffusion) -> None:
         assert ghost.mean() < 2
 
 
-def test_a_change_shows_at_once(backend: Diffusion) -> None:
-    session, target = backend.new_state(small(steadiness=1.0)), backend.new_state(small(prompt="neon"))
+@pytest.mark.parametrize(
+    "values", [{"prompt": "neon"}, {"seed": 9}, {"denoising_strength": 0.3}, {"guidance": 4.0}, {"steps": 2}], ids=str
+)
+def test_a_change_shows_at_once(backend: Diffusion, values: dict[str, object]) -> None:
+    before = small(cfg_type="full", denoising_strength=0.6)
+    after = before.model_copy(update=values)
+    session, target = backend.new_state(before.model_copy(update={"steadiness": 1.0})), backend.new_state(after)
     camera = Frame.from_rgb(SCENE)
     for _ in range(4):
         paint(backend, session, camera)
-    backend.apply(session, small(steadiness=1.0, prompt="neon"), frozenset({"prompt"}))
-    assert np.abs(paint(backend, session, camera) - paint(backend, target, camera)).max() <= 1
+    backend.apply(session, after.model_copy(update={"steadiness": 1.0}), frozenset(values))
+    for _ in range(after.steps):
+        now, expected = paint(backend, session, camera), paint(backend, target, camera)
+    assert np.abs(now - expected).max() <= 1
+
+
+def test_a_glide_of_the_seed_is_not_held_up(backend: Diffusion) -> None:
+    session, plain = (backend.new_state(small(steadiness=steadiness, seed=1)) for steadiness in (1.0, 0.0))
+    camera = Frame.from_rgb(SCENE)
+    for one in (session, plain):
+        paint(backend, one, camera), paint(backend, one, camera)
+        settings = one.settings.model_copy(update={"seed": 5, "glide_frames": 4})
+        backend.apply(one, settings, frozenset({"seed", "glide_frames"}))
+    for _ in range(4):
+        assert np.abs(paint(backend, session, camera) - paint(backend, plain, camera)).max() <= 1
 
 
 def test_turned_off_it_remembers_nothing(backend: Diffusion) -> None:
