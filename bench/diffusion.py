@@ -17,13 +17,12 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from PIL import Image
-from streamdiffusion import StreamDiffusion
 from torch import Tensor
 
+from bench import package
 from pipeline.backends.diffusion import Diffusion
 from pipeline.backends.diffusion.live import Rows
 from pipeline.backends.diffusion.loader import Model
-from pipeline.backends.diffusion.timesteps import t_indices
 from pipeline.frame import Frame, PixelFormat
 from pipeline.settings import Settings
 from tests.pipeline.diffusion import tiny_model
@@ -69,20 +68,11 @@ def ours(backend: Diffusion, pixel_format: PixelFormat, sessions: int, steps: in
 
 
 def theirs(model: Model, steps: int) -> Callable[[], object]:
-    stream = StreamDiffusion(model.pipe, list(t_indices(0.8, steps)), torch.float32, SIZE, SIZE, cfg_type="none")
-    stream.prepare("", "", 50, 1.0, generator=torch.Generator())
+    stream = package.new_stream(model.pipe, steps, SIZE)
     stream.vae = FreeVae()
     stream.unet = lambda latents, *_, **__: (latents,)
-    camera = Image.fromarray(np.random.default_rng(0).integers(0, 256, (CAMERA[1], CAMERA[0], 3), np.uint8))
-
-    def step() -> object:
-        fitted = camera.crop((280, 0, 1000, 720)).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
-        tensor = stream.image_processor.preprocess(fitted, SIZE, SIZE)
-        with torch.no_grad():
-            output = stream.decode_image(stream.predict_x0_batch(stream.encode_image(tensor))).detach().clone()
-        return stream.image_processor.postprocess(output, output_type="pil")
-
-    return step
+    camera = np.random.default_rng(0).integers(0, 256, (CAMERA[1], CAMERA[0], 3), np.uint8)
+    return package.step(stream, Image.fromarray(camera))
 
 
 def main() -> None:
