@@ -97,7 +97,7 @@ def test_random_weights_keep_every_value_within_half_precision() -> None:
     picture = networks.vae.decode(latents)[0]
     assert len(largest) > 300
     assert max(largest) < 1000  # half precision ends at 65504
-    for made, least, most in ((latents, 0.3, 3), (embeds, 0.5, 2), (noise, 0.1, 3), (picture, 0.25, 0.6)):
+    for made, least, most in ((latents, 0.3, 3), (embeds, 0.5, 2), (noise, 0.1, 3), (picture, 0.1, 0.4)):
         assert least < made.std() < most
     unet = networks.unet.to(torch.float16)
     half = unet(latents.half(), torch.tensor([400]), encoder_hidden_states=embeds.half())[0]

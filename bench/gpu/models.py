@@ -20,7 +20,7 @@ from tests.pipeline.diffusion import tiny_model
 SEED = 7
 VOCABULARY = 49408  # words of the real text encoders; the tokenizer here uses the first few hundred
 PATCHES = 8  # of colour along a side of the picture that the VAE is scaled with
-SPREAD = 0.2  # standard deviation of a painted picture, whose values are 0 to 1
+SPREAD = 0.1  # standard deviation of what random latents become, of 0 to 1; those of a frame are larger
 
 
 @dataclass(frozen=True)
