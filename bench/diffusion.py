@@ -18,14 +18,13 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from PIL import Image
-from streamdiffusion import StreamDiffusion
 from torch import Tensor
 
+from bench import package
 from pipeline.backends.diffusion import Diffusion
 from pipeline.backends.diffusion.device import Cpu
 from pipeline.backends.diffusion.loader import Model
 from pipeline.backends.diffusion.rounds import Rounds
-from pipeline.backends.diffusion.timesteps import t_indices
 from pipeline.frame import Frame, PixelFormat, Pixels
 from pipeline.settings import Settings
 from tests.pipeline.diffusion import tiny_model
@@ -80,21 +79,10 @@ def ours(
 
 
 def theirs(model: Model, size: tuple[int, int], steps: int = 1) -> Callable[[], object]:
-    stream = StreamDiffusion(model.pipe, list(t_indices(0.8, steps)), torch.float32, SIZE, SIZE, cfg_type="none")
-    stream.prepare("", "", 50, 1.0, generator=torch.Generator())
+    stream = package.new_stream(model.pipe, steps, SIZE)
     stream.vae = FreeVae()
     stream.unet = lambda latents, *_, **__: (latents,)
-    camera = Image.fromarray(noise(*size))
-    left = (size[0] - size[1]) // 2
-
-    def step() -> object:
-        fitted = camera.crop((left, 0, left + size[1], size[1])).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
-        tensor = stream.image_processor.preprocess(fitted, SIZE, SIZE)
-        with torch.no_grad():
-            output = stream.decode_image(stream.predict_x0_batch(stream.encode_image(tensor))).detach().clone()
-        return stream.image_processor.postprocess(output, output_type="pil")
-
-    return step
+    return package.step(stream, Image.fromarray(noise(*size)))
 
 
 def main() -> None:

@@ -31,12 +31,13 @@ def gain(new: Tensor, mean: Tensor, least: Tensor) -> Tensor:
     luma = RED * change[:, :1] + GREEN * change[:, 1:2] + BLUE * change[:, 2:]
     moves = luma.abs_().mul_(2 / MOTION).sub_(1).clamp_(0, 1)
     around = max_pool2d(moves, REACH, stride=1, padding=REACH // 2)
+    least = least.to(new.dtype)
     return torch.lerp(least, torch.ones_like(least), _enlarged(around, new))
 
 
 def average(mean: Tensor, new: Tensor, weight: Tensor) -> Tensor:
     """Of the old and the new pictures, the new ones by `weight`; in new memory."""
-    return torch.lerp(mean, new, weight.expand_as(new))
+    return torch.lerp(mean, new, weight.to(new.dtype).expand_as(new))
 
 
 def _enlarged(cells: Tensor, pictures: Tensor) -> Tensor:

@@ -1,0 +1,51 @@
+"""Frames a second, as fast as it goes: by steps, by sessions painted together, with CUDA graphs and without."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from bench.gpu.rig import Figures, Rig, Sessions
+
+WAYS = ((1, "none"), (2, "none"), (4, "none"), (4, "full"))  # steps, guidance method
+
+
+def steps(rig: Rig) -> Figures:
+    """One session."""
+    return {f"{name(*way)}_fps": fps(rig, rig.sessions(1, *way)) for way in WAYS}
+
+
+def sd15(rig: Rig) -> Figures:
+    """One session of Stable Diffusion 1.5 with LCM, as the catalogue runs it."""
+    with closing(rig.load("sd15-lcm")) as engine:
+        return {f"{name(4, 'self')}_fps": fps(rig, rig.sessions(1, 4, "self", engine))}
+
+
+def batches(rig: Rig) -> Figures:
+    """Several sessions of one step in each batch."""
+    figures: Figures = {}
+    for count in rig.scale.batches:
+        seconds = rig.sessions(count).seconds(rig.scale.rounds) / rig.scale.rounds
+        figures |= {f"batch_{count}_ms": 1000 * seconds, f"batch_{count}_fps": count / seconds}
+    return figures
+
+
+def graphs(rig: Rig) -> Figures:
+    """One step, one and several sessions, with every operation launched by itself and with all recorded."""
+    figures: Figures = {}
+    for kind, wanted in (("eager", False), ("graphs", True)):
+        if wanted and not rig.has_graphs:
+            figures |= {f"{kind}_batch_{count}_ms": None for count in rig.scale.batches}
+            continue
+        with closing(rig.load("sd-turbo", **({"graphs": wanted} if rig.has_graphs else {}))) as engine:
+            for count in rig.scale.batches:
+                seconds = rig.sessions(count, engine=engine).seconds(rig.scale.rounds) / rig.scale.rounds
+                figures[f"{kind}_batch_{count}_ms"] = 1000 * seconds
+    return figures
+
+
+def name(count: int, cfg_type: str) -> str:
+    return f"steps_{count}_{cfg_type}"
+
+
+def fps(rig: Rig, sessions: Sessions) -> float:
+    return rig.scale.rounds / sessions.seconds(rig.scale.rounds)
