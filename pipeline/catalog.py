@@ -76,8 +76,9 @@ def find(wanted: str | None) -> ModelSpec | Path:
         return folder
     if named := HUB_ID.fullmatch(wanted):
         return on_hub(named[1], named[2] or "main")
+    shown = re.sub(r"//[^/]*@", "//", wanted)  # a URL is no model, and its password is nobody's business
     raise BackendUnavailable(
-        f"There is no model {wanted!r}.",
+        f"There is no model {shown!r}.",
         f"Choose one of {', '.join(models())}, a folder in diffusers' layout, or owner/name of the model hub.",
     )
 

@@ -40,7 +40,7 @@ class Hub:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.repos: dict[str, Repo] = {}
-        self.cut: dict[str, int] = {}  # file: bytes after which the connection ends, once
+        self.cut: dict[str, list[int]] = {}  # file: bytes after which each of the next connections ends
         self.hang: dict[str, int] = {}  # file: bytes after which nothing more comes
         self.served: dict[str, bytes] = {}  # file: what comes in the place of what is listed
         self.missing: set[str] = set()  # files that are listed and not there
@@ -166,7 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
         }
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        end = self.hub.cut.pop(file, None) if with_content else None
+        cuts = self.hub.cut.get(file)
+        end = cuts.pop(0) if cuts and with_content else None
         self._send(206 if start else 200, headers, content[start:], with_content, end, self.hub.hang.get(file))
 
     def _refuse(self, status: int, code: str, headers: dict[str, str] | None = None) -> None:

@@ -67,13 +67,14 @@ def test_a_repository_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "owner/model@a/b",
         "owner/model@v1\n",
         "o@1/model",
-        "https://example.org/a",
+        "https://user:secret@example.org/a",
     ],
 )
 def test_what_is_no_model(name: str) -> None:
     with pytest.raises(BackendUnavailable) as caught:
         catalog.find(name)
     assert "sd-turbo, sd15-lcm, a folder in diffusers' layout, or owner/name" in caught.value.fix
+    assert "secret" not in caught.value.message
 
 
 def test_a_model_may_keep_its_own_vae() -> None:

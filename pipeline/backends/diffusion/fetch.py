@@ -91,9 +91,7 @@ class RemoteFile:
     sha256: str | None  # of a large file only
 
     def is_same(self, path: Path) -> bool:
-        """Whether the file at `path` is this one."""
-        if path.stat().st_size != self.size:
-            return False
+        """Whether the file at `path` is this one, to the last byte."""
         with path.open("rb") as content:
             if self.sha256:
                 return hashlib.file_digest(content, "sha256").hexdigest() == self.sha256
@@ -117,8 +115,8 @@ class Snapshot:
 
     def remember(self) -> None:
         """Note that all files are here, so that `revision` can be found without the hub."""
-        if self.revision != self.commit:
-            note = self.cache / "refs" / self.revision
+        note = self.cache / "refs" / self.revision
+        if self.revision != self.commit and _text(note) != self.commit:  # so that it may lie on a read-only disk
             note.parent.mkdir(parents=True, exist_ok=True)
             note.write_text(self.commit)
 
@@ -225,10 +223,7 @@ def _cached(wanted: Wanted) -> Path | None:
     """The folder in the cache with all that is wanted; the weights, which are fetched last, stand for what is small."""
     cache, commit = _cache_of(wanted.source.repo), wanted.source.revision
     if not COMMIT.fullmatch(commit):
-        try:
-            commit = (cache / "refs" / commit).read_text()
-        except OSError:
-            return None
+        commit = _text(cache / "refs" / commit)
     folder = cache / "snapshots" / commit
     there = frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     try:
@@ -236,6 +231,14 @@ def _cached(wanted: Wanted) -> Path | None:
     except FileNotFoundError:
         return None
     return folder
+
+
+def _text(path: Path) -> str:
+    """What `path` says; nothing if it is not there."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def _check_room(needed: int) -> None:

@@ -145,7 +145,8 @@ def _load(wanted: ModelSpec | Path, choices: Choices, device: torch.device, repo
         with _stage("LoRA", report):
             fuse_lora(pipe, files.lora)
     if isinstance(pipe.vae, AutoencoderKL):
-        logger.warning("%s has a full VAE, which costs four times its UNet; a tiny one is much faster", files.base)
+        if choices.vae == "tiny":
+            logger.warning("%s has a full VAE only, which costs four times its UNet: a tiny one is faster", files.base)
         pipe.vae.enable_slicing()
     with _stage("ready", report):
         for part in (pipe.unet, pipe.vae, pipe.text_encoder):

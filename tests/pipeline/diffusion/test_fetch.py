@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import shutil
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -60,6 +62,12 @@ def commit(hub: Hub) -> str:
     return hub.add(REPO, FILES)
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's own pauses, of a second each, are left out."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+
 def get(revision: str = "main", half: bool = False) -> Path:
     (folder,) = fetch([wanted(revision, half)], silent)
     return folder
@@ -100,7 +108,7 @@ def test_progress_in_bytes_over_all_repositories(hub: Hub, commit: str) -> None:
 
 def test_a_cut_download_goes_on_where_it_was(hub: Hub, commit: str) -> None:
     name = f"{UNET}.safetensors"
-    hub.cut[name] = 100_000
+    hub.cut[name] = [100_000]
     seen: list[Progress] = []
     (folder,) = fetch([wanted()], seen.append)
     assert content(folder)[name] == FILES[name]
@@ -111,27 +119,44 @@ def test_a_cut_download_goes_on_where_it_was(hub: Hub, commit: str) -> None:
     assert [one.done for one in seen] == sorted(one.done for one in seen)
 
 
-def test_a_line_that_is_always_cut_is_given_up(hub: Hub, commit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+def test_a_line_that_is_cut_again_and_again_gets_there(hub: Hub, commit: str, hasty: None) -> None:
     name = f"{UNET}.safetensors"
+    hub.cut[name] = [20_000] * 2 * module.ATTEMPTS
+    assert content(get())[name] == FILES[name]
+    assert hub.cut[name] == []
 
-    class Always(dict[str, int]):
-        def pop(self, key: str, default: object = None) -> int | None:  # type: ignore[override]
-            return 0 if key == name else None
 
-    hub.cut = Always()
+def test_a_line_that_brings_nothing_is_given_up(hub: Hub, commit: str, hasty: None) -> None:
+    name = f"{UNET}.safetensors"
+    hub.cut[name] = [0] * 100
     with pytest.raises(BackendUnavailable, match=f"{name} of {REPO} could not be fetched") as caught:
         get()
     assert "goes on with what is here" in caught.value.fix
 
 
-def test_a_hub_that_falls_silent_is_given_up(hub: Hub, commit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+def test_a_hub_that_falls_silent_is_given_up(
+    hub: Hub, commit: str, hasty: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.05)
     monkeypatch.setattr(module, "ATTEMPTS", 1)
+    client_log = logging.getLogger("huggingface_hub")
+    monkeypatch.setattr(client_log, "level", logging.WARNING)
+    monkeypatch.setattr(client_log, "handlers", [caplog.handler])
     hub.hang[f"{UNET}.safetensors"] = 0
     with pytest.raises(BackendUnavailable, match="could not be fetched"):
         get()
+    assert "http" not in caplog.text  # the client's own warnings tell URLs
+
+
+def test_less_than_before_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REPORT_INTERVAL", 0.001)
+    counts = [5, 3, 8]
+    seen: list[int] = []
+    deadline = time.monotonic() + 10
+    with module._reported(lambda: counts.pop(0) if counts else 9, 10, lambda progress: seen.append(progress.done)):
+        while counts and time.monotonic() < deadline:
+            time.sleep(0.001)
+    assert seen == [5, 8, 9]
 
 
 @pytest.mark.parametrize("name", [f"{UNET}.safetensors", "unet/config.json"])
@@ -212,7 +237,9 @@ def test_a_cold_cache_without_network_says_what_to_do(
         (get() / f"{UNET}.safetensors").unlink()
     hub.close()
     monkeypatch.setenv("HF_ENDPOINT", hub.address.replace("//", "//user:secret@"))
-    with pytest.raises(BackendUnavailable, match=f"{REPO} is not in .*models, and the model hub gave no") as caught:
+    with pytest.raises(
+        BackendUnavailable, match=rf"{REPO} is not in \S*models, and the model hub gave no answer: \w+\.$"
+    ) as caught:
         get()
     assert "local folder" in caught.value.fix
     assert "secret" not in caught.value.message + caught.value.fix + caplog.text
