@@ -126,6 +126,12 @@ class Snapshot:
         for one in {path.resolve(), path, *self._blobs(file)}:
             one.unlink(missing_ok=True)
 
+    def tidy(self, file: RemoteFile) -> None:
+        """Take away what starts that were killed left of `file`: the newer client does not go on with it."""
+        for path in self._blobs(file):
+            if path.suffix == ".incomplete":
+                path.unlink(missing_ok=True)
+
     def bytes_here(self, file: RemoteFile) -> int:
         """How much of `file` is here, of a half download too."""
         if (self.folder / file.name).exists():
@@ -301,6 +307,7 @@ def _download(snapshot: Snapshot, file: RemoteFile) -> None:
                 raise _failed(snapshot, file, error) from None
             logger.warning("%s of %s: %s at %d of %d bytes", file.name, snapshot.repo, _word(error), here, file.size)
             time.sleep(PAUSE)
+    snapshot.tidy(file)
     if not file.is_same(Path(path)):
         snapshot.drop(file)
         raise BackendUnavailable(

@@ -17,7 +17,7 @@ from pipeline.backends.diffusion import fetch as module
 from pipeline.backends.diffusion.fetch import Wanted, fetch
 from pipeline.catalog import Source
 from pipeline.errors import BackendUnavailable
-from tests.fakes.hub import Hub
+from tests.fakes.hub import Hub, etag
 
 REPO = "painter/model"
 UNET = "unet/diffusion_pytorch_model"
@@ -117,6 +117,20 @@ def test_a_cut_download_goes_on_where_it_was(hub: Hub, commit: str) -> None:
     assert 90_000 < starts[1] < 110_000
     assert len(starts) == 2
     assert [one.done for one in seen] == sorted(one.done for one in seen)
+
+
+def test_what_a_killed_start_left_behind(hub: Hub, commit: str, tmp_path: Path) -> None:
+    name = f"{UNET}.safetensors"
+    blobs = tmp_path / "models" / f"models--{REPO.replace('/', '--')}" / "blobs"
+    blobs.mkdir(parents=True)
+    for ending in (".incomplete", ".1234abcd.incomplete"):  # as one version of the client names it, and the next
+        (blobs / f"{etag(name, FILES[name])}{ending}").write_bytes(FILES[name][:50_000])
+    seen: list[Progress] = []
+    (folder,) = fetch([wanted()], seen.append)
+    assert content(folder)[name] == FILES[name]
+    assert seen[0].done >= 50_000
+    assert seen[-1].done == seen[-1].total
+    assert list(blobs.glob("*.incomplete")) == []
 
 
 def test_a_line_that_is_cut_again_and_again_gets_there(hub: Hub, commit: str, hasty: None) -> None:

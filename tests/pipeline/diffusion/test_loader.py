@@ -248,6 +248,19 @@ def test_a_model_of_the_catalogue(hub: Hub, tiny_sd: Path, tmp_path: Path, caplo
     assert not torch.equal(painted(loaded, stream(loaded), 0), painted(plain, stream(plain), 0))
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_gpu_gets_half_precision(hub: Hub, tiny_sd: Path, folder: Path, device: str) -> None:
+    spec = catalog.models()["sd-turbo"]
+    shutil.copytree(tiny_sd, halved(folder), dirs_exist_ok=True)  # so it has both
+    offer(hub, spec, folder, tiny_sd)
+    files = loader._fetched(spec, loader.Choices(), torch.device(device), silent)
+    ending = ".fp16.safetensors" if device == "cuda" else ".safetensors"
+    weights = {name for name in asked(hub)[spec.base.repo] if name.endswith(".safetensors")}
+    assert weights == {f"{stem}{ending}" for stem in loader.WEIGHTS}
+    for there in (files, loader._Files("both", folder)):
+        assert loader._variant(there, torch.device(device)) == ("fp16" if device == "cuda" else None)
+
+
 def test_the_same_model_again_needs_no_network(hub: Hub, tiny_sd: Path) -> None:
     spec = catalog.models()["sd-turbo"]
     offer(hub, spec, tiny_sd, tiny_sd)
