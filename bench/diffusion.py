@@ -1,14 +1,15 @@
-"""What a frame costs beside the model: the engine against the package's own way, with networks that cost nothing.
+"""What a frame costs beside the model, what a storm of prompts does to the picture, what steadiness gives and costs.
 
     python -m bench.diffusion
 
-Both give 512x512, the engine from and to the I420 of video, over the same stand-ins for UNet and VAE; in turns, for a
-busy machine is busy for both. The package's way is its `__call__` from PIL to PIL without its CUDA events,
-which a CPU lacks.
+The costs are those of the engine against the package's own way, with networks that cost nothing. Both give 512x512, the
+engine from and to the I420 of video, over the same stand-ins for UNet and VAE; in turns, for a busy machine is busy for
+both. The package's way is its `__call__` from PIL to PIL without its CUDA events, which a CPU lacks.
 """
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ from PIL import Image
 from torch import Tensor
 
 from bench import package
+from bench.prompt_storm import storm
+from bench.steadiness import compared
 from pipeline.backends.diffusion import Diffusion
 from pipeline.backends.diffusion.device import Cpu
 from pipeline.backends.diffusion.loader import Model
@@ -33,6 +36,8 @@ SIZE = 512
 CAMERA = (1280, 720)
 ROUNDS = 15
 SESSIONS = 4
+STORM = 30.0  # seconds
+STEADY_SIDE = 256  # pixels
 
 
 class Free:
@@ -85,11 +90,9 @@ def theirs(model: Model, size: tuple[int, int], steps: int = 1) -> Callable[[], 
     return package.step(stream, Image.fromarray(noise(*size)))
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        backend = Diffusion(str(tiny_model.build(Path(folder))), threads=1, executor=tiny_model.AtOnce())
-        backend.load(lambda progress: None)
+def costs(folder: Path) -> None:
+    """Print a table of core time."""
+    backend = loaded(folder)
     model = backend._model
     backend._rounds = Rounds(Free())
     ways: dict[str, tuple[Callable[[], object], int]] = {}
@@ -111,6 +114,23 @@ def main() -> None:
     for name, times in spent.items():
         print(f"{name:34}{np.median(times):8.1f}{min(times):8.1f}")
     backend.close()
+
+
+def loaded(folder: Path) -> Diffusion:
+    backend = Diffusion(str(folder), threads=1, executor=tiny_model.AtOnce())
+    backend.load(lambda progress: None)
+    return backend
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = tiny_model.build(Path(name))
+        costs(folder)
+        print(f"\ntiny model, 20 prompts a second for {STORM:.0f} s: {asyncio.run(storm(folder, STORM)).text}")
+        backend = loaded(folder)
+        print(f"\ntiny model, steadiness: {compared(backend, STEADY_SIDE)}")
+        backend.close()
 
 
 if __name__ == "__main__":
