@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 ENDPOINT_VARIABLE = "HF_ENDPOINT"  # another address of the hub; the client itself reads it once, at its import
 COMMIT = re.compile(r"[0-9a-f]{40}")
+CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 HALF = "fp16"  # the word in the name of a file of weights in half precision
 SMALL = frozenset({".json", ".txt"})  # what stands beside weights and is read with them
 FOLDERS = frozenset({".", "scheduler", "tokenizer"})  # that have no weights
@@ -49,9 +50,7 @@ HUB_TIMEOUT = 10.0  # seconds for the hub to answer a question; for data the cli
 REPORT_INTERVAL = 0.25  # seconds: what an eye takes for steady
 ATTEMPTS = 4  # in a row that bring nothing new of a file, before it is given up
 PAUSE = 1.0  # seconds before the next attempt
-CHUNK = (
-    1 << 20
-)  # bytes that the client writes at a time; its own 10 MiB are seconds of a slow line, lost when it is cut
+CHUNK = 1 << 20  # bytes that the client writes at a time; its 10 MiB are seconds of a slow line, lost in a cut
 SPARE_DISK = 200_000_000  # bytes to leave free for everything else on the machine
 # What a folder that cannot be written to answers.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR})
@@ -201,12 +200,14 @@ def _find(wanted: Wanted) -> Snapshot | Path:
         ) from None
     files = []
     for one in (listed[name] for name in names):
-        if one.size is None or not one.blob_id:
+        sha256 = one.lfs.sha256 if one.lfs else None
+        hashes = (info.sha, one.blob_id, sha256 or one.blob_id)  # of which names of files in the cache are made
+        if one.size is None or not all(CHECKSUM.fullmatch(str(text)) for text in hashes):
             raise BackendUnavailable(
-                f"The model hub tells neither size nor checksum of {one.rfilename} of {source.repo}.",
+                f"The model hub tells no size or no checksum of {one.rfilename} of {source.repo}.",
                 f"Check the mirror that {ENDPOINT_VARIABLE} names.",
             )
-        files.append(RemoteFile(one.rfilename, one.size, one.blob_id, one.lfs.sha256 if one.lfs else None))
+        files.append(RemoteFile(one.rfilename, one.size, one.blob_id, sha256))
     snapshot = Snapshot(source.repo, source.revision, str(info.sha), _cache_of(source.repo), tuple(files))
     for file in files:  # cut short by a full disk or a copy, say
         path = snapshot.folder / file.name

@@ -17,7 +17,8 @@ from pipeline.backends.diffusion import fetch as module
 from pipeline.backends.diffusion.fetch import Wanted, fetch
 from pipeline.catalog import Source
 from pipeline.errors import BackendUnavailable
-from tests.fakes.hub import Hub, etag
+from tests.fakes import hub as fake
+from tests.fakes.hub import Hub, etag, is_large
 
 REPO = "painter/model"
 UNET = "unet/diffusion_pytorch_model"
@@ -213,6 +214,16 @@ def test_a_repository_without_the_weights_costs_no_download(hub: Hub) -> None:
     with pytest.raises(BackendUnavailable, match=f"{REPO} has no file {UNET}.safetensors") as caught:
         get()
     assert "diffusers' layout" in caught.value.fix
+    assert hub.fetched() == set()
+
+
+@pytest.mark.parametrize("part", ["commit", "small", "large"])
+def test_a_list_that_names_no_hashes_is_not_followed(hub: Hub, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add(REPO, FILES, commit="../../elsewhere" if part == "commit" else "")
+    spoilt = {"commit": None, "small": False, "large": True}[part]
+    monkeypatch.setattr(fake, "etag", lambda name, data: "../*" if is_large(name) is spoilt else etag(name, data))
+    with pytest.raises(BackendUnavailable, match=r"tells no size or no checksum of .* of painter/model"):
+        get()
     assert hub.fetched() == set()
 
 
