@@ -1,7 +1,8 @@
 """The contract of a pipeline back end. Copy `backends/identity.py` to start a new one.
 
 One object per worker, shared by all sessions; what belongs to one session lives in its state object, so pictures
-and settings of two sessions cannot mix. All methods are called from one thread, except `load`.
+and settings of two sessions cannot mix. All methods are called from one thread, except `load` and a first frame to
+prove it, before it is used, and `close`, after.
 """
 
 from __future__ import annotations
@@ -35,10 +36,19 @@ class Backend(Protocol[State]):
     name: ClassVar[str]
     title: ClassVar[str]
     ignores: ClassVar[frozenset[str]]  # names of settings without effect here
+    rebuilds: ClassVar[frozenset[str]]  # names of settings that show only after it has made itself ready anew
     batch_limit: ClassVar[int]  # the most sessions' frames in one `step`; 1 where painting together gains nothing
 
+    @property
+    def device(self) -> str:
+        """What it paints on, in words for the user ("cpu", "NVIDIA H100"). Once it is loaded."""
+
+    @property
+    def model(self) -> str | None:
+        """The key or name of the model it is loaded with; None for a pipeline without models to choose from."""
+
     def load(self, report: Report) -> None:
-        """Make ready to paint; called once, perhaps from another thread. Raises BackendUnavailable."""
+        """Make ready to paint; called once. Raises BackendUnavailable."""
 
     def new_state(self, settings: Settings) -> State:
         """What one session needs. Raises ApplyFailed."""

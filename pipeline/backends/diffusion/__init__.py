@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, cuda
 
 from pipeline import catalog
 from pipeline.backend import Report
@@ -31,6 +31,7 @@ class Diffusion:
     name: ClassVar[str] = "diffusion"
     title: ClassVar[str] = "StreamDiffusion (GPU)"
     ignores: ClassVar[frozenset[str]] = frozenset({"steadiness", "similarity_threshold"})
+    rebuilds: ClassVar[frozenset[str]] = frozenset({"steps", "cfg_type", "width", "height"})
     batch_limit: ClassVar[int] = 16
 
     def __init__(self, model: str | None = None, threads: int | None = None, executor: Executor | None = None) -> None:
@@ -42,6 +43,15 @@ class Diffusion:
         self._executor = executor
         self._model: Model
         self._prompts: Prompts
+
+    @property
+    def device(self) -> str:
+        device = self._model.device
+        return cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+    @property
+    def model(self) -> str:
+        return self._model.name
 
     def load(self, report: Report) -> None:
         self._model = load_model(catalog.find(self._wanted), report, self._threads)
