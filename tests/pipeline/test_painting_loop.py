@@ -91,7 +91,7 @@ def backend() -> Batching:
 
 @pytest.fixture
 def painter(backend: Batching) -> Iterator[Painter]:
-    shelf = Shelf(lambda name: backend if name == "many" else FaultBackend())
+    shelf = Shelf(lambda name, model: backend if name == "many" else FaultBackend())
     shelf.load("many", lambda progress: None)
     shelf.load("single", lambda progress: None)
     painter = Painter(shelf)
