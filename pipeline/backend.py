@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 from pipeline.errors import PipelineError
 from pipeline.frame import Frame
@@ -68,3 +68,18 @@ class Backend(Protocol[State]):
 
     def close(self) -> None:
         """Free everything. Called once; nothing is called after it."""
+
+
+Contra = TypeVar("Contra", contravariant=True)
+
+
+@runtime_checkable
+class Starts(Protocol[Contra]):
+    """What a back end may offer beside `step`, if a device does its work: to go on with something else meanwhile."""
+
+    def start(self, batch: Sequence[tuple[Contra, Frame]]) -> Callable[[], list[Frame | PipelineError]]:
+        """Begin as `step` would, and return what waits for the answers; that is called once, from the same thread.
+
+        Another batch of other sessions may be started before, and one more not. Nothing else is asked of a state that
+        is under way, and the frames given stay as they are until then.
+        """

@@ -21,7 +21,7 @@ import cv2
 
 from pipeline.backend import Backend
 from pipeline.errors import DeviceLost, PipelineError
-from pipeline.worker.loop import Painter, PaintSession, Successor
+from pipeline.worker.loop import Painter, Successor
 from pipeline.worker.memory import receive_memory
 from pipeline.worker.messages import (
     EXIT_DEVICE_LOST,
@@ -40,6 +40,7 @@ from pipeline.worker.messages import (
     decode_to_worker,
     encode,
 )
+from pipeline.worker.paint_session import PaintSession
 from pipeline.worker.progress import Reporter
 from pipeline.worker.proof import prove
 from pipeline.worker.shelf import Shelf

@@ -1,49 +1,30 @@
 """The painting loop: the only thread that touches a model.
 
-Each round puts waiting settings into force, then paints the newest frame of the session whose turn it is, together
-with those of others if their pipeline paints several at once. Sessions are added, changed and removed from the I/O
-thread through the methods of `Painter`, which never wait for a model.
+Each round puts waiting settings into force, or paints the newest frame of the session whose turn it is, together with
+those of others if their pipeline paints several at once. Where a back end works on by itself, the frames of further
+sessions are begun before the answers of the first are waited for: two batches are under way at most, no session is in
+both, and settings wait for both. Sessions are added, changed and removed from the I/O thread through the methods of
+`Painter`, which never wait for a model.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from pipeline.backend import Backend
-from pipeline.errors import ApplyFailed, DeviceLost, PipelineError, StillLoading
-from pipeline.frame import Frame
+from pipeline.errors import ApplyFailed, DeviceLost, PipelineError
 from pipeline.policy.scheduler import next_batch
-from pipeline.settings import Settings, differences
-from pipeline.worker.memory import FrameMemory
-from pipeline.worker.messages import Applied, Apply, Done, Dropped, FromWorker, Open, Rejected, Submit
+from pipeline.settings import differences
+from pipeline.worker.flight import Flight
+from pipeline.worker.messages import Applied, Apply, Dropped, Open, Rejected, Submit
+from pipeline.worker.paint_session import PaintSession
 from pipeline.worker.shelf import Shelf
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class PaintSession:
-    """What the worker keeps of one session. `answer` may be called from any thread."""
-
-    memory: FrameMemory
-    answer: Callable[[FromWorker], None]
-    backend: Backend[Any] | None = None
-    state: Any = None
-    settings: Settings | None = None
-    version: int = 0
-    waiting: Submit | None = None
-    parked: Apply | Open | None = None  # settings that wait for their pipeline to be loaded
-    refused: tuple[Apply | Open, PipelineError] | None = None  # settings that a back end cannot paint with, and why
-    turn: int = 0  # rises with each frame painted, of whichever session: when it was last served
-    operations: deque[Apply | Open] = field(default_factory=deque)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +50,7 @@ class Painter:
         self._closing = False
         self._loads_ended = False
         self._successor: Successor | None = None
+        self._flying: Flight | None = None  # the painting thread's own
         self._turn = 0
         self._thread = threading.Thread(target=self._run, name="paint", daemon=True)
 
@@ -97,6 +79,7 @@ class Painter:
         """The session is forgotten; a frame of it that is being painted is finished, and answered into the void."""
         with self._changed:
             self._sessions.discard(session)
+            session.gone = True
 
     def replace(self, successor: Successor) -> None:
         """Between two frames, a back end takes the place of the one of its name. One at a time."""
@@ -121,12 +104,17 @@ class Painter:
             self._paint_for_ever()
         except DeviceLost as error:
             logger.critical("the device is lost, this process ends: %s", error.message)
+            if self._flying:
+                self._flying.land()
+            self._flying = None
             self._lost()
 
     def _paint_for_ever(self) -> None:
+        """Raises DeviceLost."""
         while True:
             with self._changed:
-                self._changed.wait_for(self._has_work)
+                if self._flying is None:
+                    self._changed.wait_for(self._has_work)
                 if self._closing:
                     return
                 successor, self._successor = self._successor, None
@@ -136,16 +124,26 @@ class Painter:
                     operations += [(one, one.parked) for one in self._sessions if one.parked]
                 operations += [(one, one.operations.popleft()) for one in self._sessions if one.operations]
                 batch = [] if operations or successor else self._take_batch()
+            self._fly(batch)
             if successor:
                 self._take_over(successor)
             for session, message in operations:
                 self._put_in_force(session, message)
-            if batch:
-                self._paint(batch)
+
+    def _fly(self, batch: list[tuple[PaintSession, Submit]]) -> None:
+        """Begin the batch, then answer the one before, which the device has worked on meanwhile. Raises DeviceLost."""
+        following = Flight(batch) if batch else None
+        if following and not following.under_way:
+            _land(following)
+            following = None
+        before, self._flying = self._flying, following
+        if before:
+            _land(before)
 
     def _take_batch(self) -> list[tuple[PaintSession, Submit]]:
         """Called with the lock held."""
-        turns = {session: session.turn for session in self._sessions if session.waiting}
+        flying = self._flying or ()
+        turns = {one: one.turn for one in self._sessions if one.waiting and one not in flying}
         batch = []
         for session in next_batch(turns, _painter):
             assert session.waiting
@@ -221,73 +219,10 @@ class Painter:
             session.refused = message, error
         session.answer(Rejected(message.version, error.code, error.message, error.fix))
 
-    def _paint(self, batch: Sequence[tuple[PaintSession, Submit]]) -> None:
-        """Frames of sessions of one back end, each answered whatever becomes of the others. Raises DeviceLost."""
-        started = time.monotonic()
-        asked = [(session, message, self._frame(session, message)) for session, message in batch]
-        there = [(session, message, frame) for session, message, frame in asked if frame]
-        if not there:
-            return
-        results = self._step([session for session, _, _ in there], [frame for _, _, frame in there])
-        for (session, message, frame), (result, error) in zip(there, results, strict=True):
-            try:
-                if result is not frame:
-                    answer = result.convert(frame.format)
-                    target = session.memory.frame(message.slot, answer.width, answer.height, frame.format)
-                    np.copyto(target.data, answer.data)
-                session.answer(_done(session, message, result, started, error))
-            except Exception:
-                if session in self._sessions:  # else it left while it was painted, and took its memory along
-                    logger.exception("a picture could not be answered")
-                    failure = PipelineError("the painted picture could not be handed over")
-                    session.answer(_done(session, message, frame, started, failure))
-        for _, error in results:
-            if isinstance(error, DeviceLost):
-                raise error
 
-    def _frame(self, session: PaintSession, message: Submit) -> Frame | None:
-        """The picture in its slot, or None if the session has left, and has taken its memory along."""
-        try:
-            return session.memory.frame(message.slot, message.width, message.height, message.format)
-        except ValueError:
-            if session in self._sessions:
-                logger.exception("a picture was announced that cannot be")
-            return None
-
-    @staticmethod
-    def _step(sessions: Sequence[PaintSession], frames: Sequence[Frame]) -> list[tuple[Frame, PipelineError | None]]:
-        """For each session, all of one back end: the painted frame, or the frame itself and what went wrong."""
-        backend = sessions[0].backend
-        if backend is None:
-            [session], [frame] = sessions, frames
-            return [(frame, session.refused[1] if session.refused else StillLoading("the pipeline is being loaded"))]
-        try:
-            results = backend.step([(session.state, frame) for session, frame in zip(sessions, frames, strict=True)])
-        except PipelineError as error:
-            return [(frame, error) for frame in frames]
-        except Exception as error:  # foreign code again: these frames fail, nothing else
-            logger.exception("%s failed on a frame", backend.name)
-            failure = PipelineError(f"{backend.name} failed on this frame: {type(error).__name__}")
-            return [(frame, failure) for frame in frames]
-        return [
-            (frame, result) if isinstance(result, PipelineError) else (result, None)
-            for frame, result in zip(frames, results, strict=True)
-        ]
-
-
-def _done(session: PaintSession, message: Submit, picture: Frame, started: float, error: PipelineError | None) -> Done:
-    return Done(
-        message.sequence,
-        message.slot,
-        picture.width,
-        picture.height,
-        session.version,
-        started,
-        time.monotonic(),
-        session.backend.name if session.backend else "",
-        error.message if error else None,
-        error.code if error else "internal",
-    )
+def _land(flight: Flight) -> None:
+    if lost := flight.land():
+        raise lost
 
 
 def _painter(session: PaintSession) -> tuple[Backend[Any] | None, int]:
