@@ -68,6 +68,8 @@ class Greys:
         report(Progress("weights", 0, 2, "files"))
         match self.model.split("-")[0]:
             case "slow":
+                for file in range(10):
+                    report(Progress(f"file {file}"))
                 for step in range(SLOW_STEPS):
                     report(Progress("download", step, SLOW_STEPS, "MB"))
                     time.sleep(0.025)

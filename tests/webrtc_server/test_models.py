@@ -260,5 +260,8 @@ async def test_what_shows_only_after_a_rebuild_is_named(server: RunningServer) -
         await client.send("settings", {"steps": 2, "seed": 9, "cfg_type": "self"})
         applied = await client.message("settings_applied")
         assert (applied["rebuilding"], applied["changed"]) == (["steps", "cfg_type"], ["seed", "steps", "cfg_type"])
+        await client.socket.send(as_file(scene(64, 48)))
+        assert (await client.message("status"))["settings_version"] == 1  # it shows
+        assert (await client.picture())[0]["settings_version"] == 1
         await client.send("settings", {"seed": 10})
         assert (await client.message("settings_applied"))["rebuilding"] == []

@@ -110,7 +110,7 @@ class Models:
         raise ClientError(Code.UNKNOWN_MODEL, message, "Ask the server's operator, or use another pipeline.")
 
     def _on_worker(self, state: WorkerState) -> None:
-        if self._own and state.model is not None and state.model not in self.choices():
+        if self._own and state.model is not None and state.model not in catalog.models():
             self._own = replace(self._own, key=state.model, title=state.model)  # the worker knows its name best
         wish = self._wish
         if wish is None or state.switching is not None:

@@ -73,6 +73,7 @@ class Session(Generic[P]):
         self._in_flight: dict[int, tuple[P, float]] = {}  # sequence -> picture, when it was given to the worker
         self._last_input: float | None = None
         self._told: _Told | None = None  # what the client knows
+        self._rebuilding: int | None = None  # the version whose effect is to be seen later
         self._state: State | None = None
         self._since = time.monotonic()
         self._complaints = TokenBucket(1, 1)  # about pictures: one a second
@@ -117,6 +118,7 @@ class Session(Generic[P]):
         elif self._transport:
             self.statistics.count("painted", time.monotonic())
             self._transport.painted(source, frame, done)
+            self._tell_rebuilt(done.version)
         self._submit_waiting()
 
     def dropped(self, sequence: int) -> None:
@@ -173,7 +175,16 @@ class Session(Generic[P]):
 
     async def apply(self, patch: dict[str, object]) -> SettingsAppliedData:
         """Put a settings message into force, whole or not at all. Raises ClientError."""
-        return await self._applier.apply(patch, self.refresh)
+        applied = await self._applier.apply(patch, self.refresh)
+        if applied.rebuilding:
+            self._rebuilding = applied.version
+        return applied
+
+    def _tell_rebuilt(self, version: int) -> None:
+        """A status follows the first picture since what was being rebuilt, so that the client need not guess."""
+        if self._rebuilding is not None and version >= self._rebuilding:
+            self._rebuilding = self._told = None
+            self.refresh()
 
     def load_model(self, model: str, failed: Callable[[ClientError], None]) -> None:
         """See `Models.load`."""
