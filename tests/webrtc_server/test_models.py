@@ -227,6 +227,17 @@ async def test_settings_that_the_new_model_refuses_show_the_camera_until_others_
         assert await grey(odd) == 150
 
 
+async def test_a_session_keeps_its_pipeline_when_the_new_model_refuses_it(start_server: StartServer) -> None:
+    server = await start_server("identity")
+    async with client_of(server.url) as odd:
+        await odd.send("settings", {"pipeline": "greys", "prompt": "odd"})
+        await odd.message("settings_applied")
+        await odd.send("load_model", {"model": "picky-grey-150"})
+        await status_with(odd, state="passthrough", model="picky-grey-150")
+        await odd.send("settings", {"prompt": "even"})
+        assert (await odd.message("settings_applied"))["settings"]["pipeline"] == "greys"
+
+
 async def test_the_operator_s_own_model_is_known_by_its_name(start_server: StartServer, tmp_path: Path) -> None:
     folder = tmp_path / "mine-70"
     folder.mkdir()
