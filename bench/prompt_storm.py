@@ -17,7 +17,7 @@ from pipeline.catalog import MODEL_VARIABLE
 from pipeline.frame import Frame, PixelFormat, Pixels
 from pipeline.settings import Settings
 from pipeline.worker.client import WorkerClient
-from pipeline.worker.messages import Done, Rejected
+from pipeline.worker.messages import Applied, Done, Rejected
 from pipeline.worker.supervisor import Supervisor
 
 SIDE = 256  # pixels
@@ -82,8 +82,8 @@ class Viewer:
 
     def dropped(self, sequence: int) -> None: ...
 
-    def applied(self, version: int, notes: list[str]) -> None:
-        self.applied_versions.append(version)
+    def applied(self, applied: Applied) -> None:
+        self.applied_versions.append(applied.version)
 
     def rejected(self, rejected: Rejected) -> None:
         self.errors.append(rejected.message)

@@ -36,7 +36,7 @@ SUPERVISOR: web.AppKey[Supervisor] = web.AppKey("supervisor", Supervisor)
 def build_app(config: Config, pipeline: str, reason: str, worker_module: str = WORKER_MODULE) -> web.Application:
     """The whole server as an aiohttp application; its worker starts and ends with it. Needs a running event loop."""
     supervisor = Supervisor(_with_fallbacks(pipeline), worker_module, _worker_environment(config))
-    painters = Painters(supervisor, pipeline, reason)
+    painters = Painters(supervisor, pipeline, reason, config.model)
     manager = SessionManager(painters, config.session_settings(pipeline), config.max_sessions)
     codec = ThreadPoolExecutor(CODEC_THREADS, "pictures")
     ice_servers = [

@@ -70,7 +70,9 @@ class InfoApi:
                 "pipeline": self._painters.default,
                 "reason": self._painters.reason,
                 "pipelines": self._painters.available,
-                "device": self._painters.device,
+                "device": self._painters.device(self._painters.default),
+                "model": self._painters.models.loaded,
+                "models": list(self._painters.models.choices()),
                 "sessions": len(self._manager.sessions),
                 "max_sessions": self._manager.max_sessions,
                 "worker_restarts": self._painters.supervisor.restarts,
@@ -89,8 +91,24 @@ class InfoApi:
         return web.json_response(schema)
 
     async def models(self, request: web.Request) -> web.Response:
-        """No pipeline of this version has models to choose from."""
-        return web.json_response({"models": []})
+        """What `load_model` can be asked for; of the operator's own model nothing but the name is known."""
+        models = self._painters.models
+        return web.json_response(
+            {
+                "models": [
+                    {
+                        "key": key,
+                        "title": choice.title,
+                        "licence": choice.spec.licence if choice.spec else "",
+                        "notice": choice.spec.notice if choice.spec else "",
+                        "steps": choice.spec.steps if choice.spec else None,
+                        "cfg_type": choice.spec.cfg_type if choice.spec else None,
+                        "loaded": key == models.loaded,
+                    }
+                    for key, choice in models.choices().items()
+                ]
+            }
+        )
 
     async def ice(self, request: web.Request) -> web.Response:
         """For `RTCPeerConnection`."""

@@ -281,7 +281,7 @@ def test_a_lost_device_is_nobody_s_frame(backend: Diffusion, monkeypatch: pytest
     session = backend.new_state(small())
 
     fail = raising(RuntimeError("CUDA error: device-side assert triggered"))
-    monkeypatch.setattr(backend._device, "is_alive", lambda: False)
+    monkeypatch.setattr(backend._compute, "is_alive", lambda: False)
     with spoilt(backend._model.pipe.unet, fail), pytest.raises(DeviceLost):
         backend.start([(session, frame())])
     monkeypatch.setattr(HostTransfer, "download", lambda *_: fail)
