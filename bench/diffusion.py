@@ -2,9 +2,9 @@
 
     python -m bench.diffusion
 
-The costs are those of the engine against the package's own way, with networks that cost nothing. Both get 720p camera
-pictures and give 512x512, over the same stand-ins for UNet and VAE; in turns, for a busy machine is busy for both. The
-package's way is its `__call__` from PIL to PIL without its CUDA events, which a CPU lacks.
+The costs are those of the engine against the package's own way. Both give 512x512, the engine from and to the I420 of
+video, over the same stand-ins for UNet and VAE; in turns, for a busy machine is busy for both. The package's way is its
+`__call__` from PIL to PIL without its CUDA events, which a CPU lacks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,9 +25,10 @@ from bench import package
 from bench.prompt_storm import storm
 from bench.steadiness import compared
 from pipeline.backends.diffusion import Diffusion
-from pipeline.backends.diffusion.live import Rows
+from pipeline.backends.diffusion.device import Cpu
 from pipeline.backends.diffusion.loader import Model
-from pipeline.frame import Frame, PixelFormat
+from pipeline.backends.diffusion.rounds import Rounds
+from pipeline.frame import Frame, PixelFormat, Pixels
 from pipeline.settings import Settings
 from tests.pipeline.diffusion import tiny_model
 
@@ -39,17 +40,21 @@ STORM = 30.0  # seconds
 STEADY_SIDE = 256  # pixels
 
 
-class Free(Model):
-    """Networks that answer without computing."""
+class Free:
+    """Networks that answer without computing, from memory that is there already."""
 
-    def encode(self, pictures: Tensor) -> Tensor:
-        return pictures.new_zeros((len(pictures), 4, SIZE // 8, SIZE // 8))
+    device = Cpu()
+    latents = torch.zeros((SESSIONS, 4, SIZE // 8, SIZE // 8))
+    pictures = torch.zeros((SESSIONS, 3, SIZE, SIZE))
 
-    def predict(self, rows: Rows) -> Tensor:
-        return rows.latents
+    def encode(self, *columns: Sequence[Tensor]) -> Tensor:
+        return self.latents[: len(columns[0])]
 
-    def decode(self, latents: Tensor) -> Tensor:
-        return latents.new_zeros((1, 3, SIZE, SIZE)).expand(len(latents), -1, -1, -1)
+    def predict(self, *columns: Sequence[Tensor]) -> Tensor:
+        return torch.cat(list(columns[0]))
+
+    def decode(self, *columns: Sequence[Tensor]) -> Tensor:
+        return self.pictures[: len(columns[0])]
 
 
 class FreeVae:
@@ -65,32 +70,40 @@ class FreeVae:
         return (latents.new_zeros((len(latents), 3, SIZE, SIZE)),)
 
 
-def ours(backend: Diffusion, pixel_format: PixelFormat, sessions: int, steps: int) -> Callable[[], object]:
-    settings = Settings(pipeline="diffusion", steps=steps)
-    camera = np.random.default_rng(0).integers(0, 256, (CAMERA[1], CAMERA[0], 3), np.uint8)
-    frame = Frame.from_rgb(camera).convert(pixel_format)
+def noise(width: int, height: int) -> Pixels:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def ours(
+    backend: Diffusion, size: tuple[int, int], sessions: int = 1, steadiness: float = 0.0, steps: int = 1
+) -> Callable[[], object]:
+    settings = Settings(pipeline="diffusion", steps=steps, steadiness=steadiness)
+    frame = Frame.from_rgb(noise(*size)).convert(PixelFormat.I420)
     batch = [(backend.new_state(settings), frame) for _ in range(sessions)]
     return lambda: backend.step(batch)
 
 
-def theirs(model: Model, steps: int) -> Callable[[], object]:
+def theirs(model: Model, size: tuple[int, int], steps: int = 1) -> Callable[[], object]:
     stream = package.new_stream(model.pipe, steps, SIZE)
     stream.vae = FreeVae()
     stream.unet = lambda latents, *_, **__: (latents,)
-    camera = np.random.default_rng(0).integers(0, 256, (CAMERA[1], CAMERA[0], 3), np.uint8)
-    return package.step(stream, Image.fromarray(camera))
+    return package.step(stream, Image.fromarray(noise(*size)))
 
 
 def costs(folder: Path) -> None:
     """Print a table of core time."""
     backend = loaded(folder)
     model = backend._model
-    backend._model = Free(model.name, model.pipe)
-    ways = {"package, PIL to PIL": (theirs(model, 1), 1), "package, PIL to PIL, 4 steps": (theirs(model, 4), 1)}
-    for pixel_format in PixelFormat:
-        ways[f"engine, {pixel_format}"] = ours(backend, pixel_format, 1, 1), 1
-    ways["engine, i420, 4 steps"] = ours(backend, PixelFormat.I420, 1, 4), 1
-    ways[f"engine, i420, {SESSIONS} sessions"] = ours(backend, PixelFormat.I420, SESSIONS, 1), SESSIONS
+    backend._rounds = Rounds(Free())
+    ways: dict[str, tuple[Callable[[], object], int]] = {}
+    for size in ((SIZE, SIZE), CAMERA):
+        name = f"{size[0]}x{size[1]}"
+        ways[f"{name}: package, PIL to PIL"] = theirs(model, size), 1
+        ways[f"{name}: engine"] = ours(backend, size), 1
+        ways[f"{name}: engine, steadiness 0.6"] = ours(backend, size, steadiness=0.6), 1
+        ways[f"{name}: engine, {SESSIONS} sessions"] = ours(backend, size, SESSIONS), SESSIONS
+    ways[f"{SIZE}x{SIZE}: package, 4 steps"] = theirs(model, (SIZE, SIZE), 4), 1
+    ways[f"{SIZE}x{SIZE}: engine, 4 steps"] = ours(backend, (SIZE, SIZE), steps=4), 1
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, (step, frames) in ways.items():

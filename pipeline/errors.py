@@ -6,6 +6,8 @@
         +-- FrameTooLarge its size is over the limit
     +-- BackendUnavailable  the pipeline cannot be loaded on this machine
     +-- StillLoading      the pipeline is not there yet; frames pass unpainted
+    +-- OutOfMemory       the device has no memory for this frame
+    +-- DeviceLost        the device answers nothing but errors: this process cannot paint any more
 
 The codes are those of the client protocol; `webrtc_server.protocol.error_codes` gives them their status and text.
 """
@@ -44,3 +46,11 @@ class BackendUnavailable(PipelineError):
 
 class StillLoading(PipelineError):
     code = "model_loading"
+
+
+class OutOfMemory(PipelineError):
+    code = "gpu_oom"
+
+
+class DeviceLost(PipelineError):
+    code = "worker_restarting"

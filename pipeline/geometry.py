@@ -12,7 +12,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipeline.frame import Pixels
+from pipeline.frame import Frame, PixelFormat, Pixels
 
 Fit = Literal["crop", "letterbox", "stretch"]
 MIN_INNER = 16  # pixels: a letterboxed picture is not made narrower than this, whatever its shape
@@ -30,6 +30,11 @@ class Box:
     def cut(self, picture: Pixels) -> Pixels:
         """A view of the part of an (H, W, ...) array that lies in this box."""
         return picture[self.top : self.top + self.height, self.left : self.left + self.width]
+
+    def halved(self) -> Box:
+        """The same part in the chroma planes of I420, odd sides rounded to the outside."""
+        left, top = self.left // 2, self.top // 2
+        return Box(left, top, (self.left + self.width + 1) // 2 - left, (self.top + self.height + 1) // 2 - top)
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,23 @@ def fit(rgb: Pixels, width: int, height: int, mode: Fit) -> Pixels:
     return frame_in_black(inner, placement.target, width, height)
 
 
+def fit_frame(frame: Frame, placement: Placement) -> Pixels:
+    """The source of `placement` in `frame`, scaled to its target's size, which is even: (height, width, 3) uint8 RGB
+    in memory of its own.
+
+    The planes of I420 are cut and scaled before they become colours, which costs a third of the other way round.
+    """
+    source, width, height = placement.source, placement.target.width, placement.target.height
+    if frame.format is PixelFormat.RGB24:
+        return resize(source.cut(frame.rgb()), width, height)
+    if (source.width, source.height) == (frame.width, frame.height) == (width, height):
+        return frame.rgb()
+    y, u, v = frame.planes
+    luma, chroma = source.cut(y), (source.halved().cut(plane) for plane in (u, v))
+    planes = [resize(luma, width, height), *(resize(plane, width // 2, height // 2) for plane in chroma)]
+    return Frame(np.concatenate([plane.ravel() for plane in planes]), width, height, PixelFormat.I420).rgb()
+
+
 def frame_in_black(inner: Pixels, target: Box, width: int, height: int) -> Pixels:
     """`inner` itself if it fills the result, else a new black picture with `inner` at `target`."""
     if inner.shape[:2] == (height, width):
@@ -74,12 +96,12 @@ def frame_in_black(inner: Pixels, target: Box, width: int, height: int) -> Pixel
     return result
 
 
-def resize(rgb: Pixels, width: int, height: int) -> Pixels:
-    """Scaled without aliasing; always a copy."""
-    if rgb.shape[:2] == (height, width):
-        return rgb.copy()
-    shrinks = width * height < rgb.shape[0] * rgb.shape[1]
-    scaled = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+def resize(picture: Pixels, width: int, height: int) -> Pixels:
+    """(H, W) or (H, W, 3), scaled without aliasing; always a copy."""
+    if picture.shape[:2] == (height, width):
+        return picture.copy()
+    shrinks = width * height < picture.shape[0] * picture.shape[1]
+    scaled = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     return np.asarray(scaled, np.uint8)
 
 

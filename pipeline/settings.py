@@ -111,6 +111,15 @@ class Settings(_Model):
         description="How strongly the prompt is exaggerated; 1 is neutral.",
         json_schema_extra=_control("look", "live", "range", 0.1),
     )
+    delta: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        title="Guidance delta",
+        description="How much of the noise that guidance remembers it pushes away from; for the guidance methods self "
+        "and initialize.",
+        json_schema_extra=_control("look", "live", "range", 0.05),
+    )
     seed: Whole = Field(
         default=2,
         ge=0,

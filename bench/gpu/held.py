@@ -87,7 +87,12 @@ def clocked(sessions: Sessions, seconds: float) -> Run:
     served = 0
     while True:
         pictures = {number: newest(number) for number in range(count)}
-        waiting = {number: turns[number] for number, picture in pictures.items() if picture > taken[number]}
+        busy = {number for _, came in under_way for number in came}
+        waiting = {
+            number: turns[number]
+            for number, picture in pictures.items()
+            if picture > taken[number] and number not in busy
+        }
         if waiting:
             chosen = next_batch(waiting, lambda number: (engine, engine.batch_limit))
             for number in chosen:

@@ -1,14 +1,12 @@
 """What all sections share: the loaded engine, its sessions and their camera pictures, and how it is driven.
 
-The engine is driven as the worker's painting loop does it: by `step`, or with the next batch begun before the last one
-is fetched where it can do that (`start`).
+The engine is driven as the worker's painting loop does it: a session has one frame under way at a time, and a batch of
+other sessions may be begun before the last one is fetched.
 """
 
 from __future__ import annotations
 
-import inspect
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -74,16 +72,11 @@ class Rig:
         pipe = self.engine._model.pipe
         return cost(pipe.unet, pipe.vae, self.scale.side, self.scale.side)
 
-    def load(self, key: str, **flags: bool) -> Diffusion:
+    def load(self, key: str, graphs: bool | None = None) -> Diffusion:
         """Another engine; who loads it closes it."""
-        engine = Diffusion(str(self.models[key]), threads=1, executor=AtOnce(), **flags)
+        engine = Diffusion(str(self.models[key]), threads=1, executor=AtOnce(), graphs=graphs)
         engine.load(lambda progress: None)
         return engine
-
-    @property
-    def has_graphs(self) -> bool:
-        """Whether this engine can record CUDA graphs, on this device."""
-        return self.device.type == "cuda" and "graphs" in inspect.signature(Diffusion.__init__).parameters
 
     def settings(self, steps: int = 1, cfg_type: str = "none", prompt: str = "oil on canvas") -> Settings:
         wanted = {"pipeline": "diffusion", "prompt": prompt, "steps": steps, "cfg_type": cfg_type}
@@ -145,14 +138,9 @@ def begin(engine: Diffusion, batch: Batch) -> Finish:
 
 
 def drive(engine: Diffusion, batches: Iterable[Batch]) -> None:
-    """One batch after the other. Raises what a frame failed with."""
-    under_way: deque[Finish] = deque()
+    """One batch after the other, as a session has one frame under way at a time. Raises what a frame failed with."""
     for batch in batches:
-        under_way.append(begin(engine, batch))
-        if len(under_way) > ahead(engine):
-            check(under_way.popleft()())
-    while under_way:
-        check(under_way.popleft()())
+        check(engine.step(batch))
 
 
 def check(answers: Answers) -> None:

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 class Effects:
     name: ClassVar[str] = "effects"
     title: ClassVar[str] = "Classical effects (CPU)"
-    ignores: ClassVar[frozenset[str]] = frozenset({"guidance", "steps", "cfg_type"})
+    ignores: ClassVar[frozenset[str]] = frozenset({"guidance", "delta", "steps", "cfg_type"})
     batch_limit: ClassVar[int] = 1
 
     def load(self, report: Report) -> None:

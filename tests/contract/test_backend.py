@@ -22,6 +22,7 @@ CHANGES: dict[str, object] = {
     "negative_prompt": "yellow",
     "denoising_strength": 0.4,
     "guidance": 3.5,
+    "delta": 0.5,
     "seed": 2**32 - 1,
     "glide_frames": 0,
     "steadiness": 1.0,
@@ -37,17 +38,18 @@ CHANGES: dict[str, object] = {
 Make = Callable[[], Backend[Any]]
 
 
-@pytest.fixture(scope="module", params=list(ENTRIES))
+@pytest.fixture(scope="module", params=[*ENTRIES, "diffusion, the GPU's way"])
 def new(request: pytest.FixtureRequest) -> Make:
     """Makes a back end, not loaded yet."""
-    if reason := ENTRIES[request.param].missing():
+    name, _, gpu_way = request.param.partition(", ")
+    if reason := ENTRIES[name].missing():
         pytest.skip(reason)
-    if request.param != "diffusion":
-        return lambda: make(request.param)
+    if name != "diffusion":
+        return lambda: make(name)
     folder = request.getfixturevalue("tiny_sd")
     from pipeline.backends.diffusion import Diffusion  # its libraries are not everywhere
 
-    return lambda: Diffusion(str(folder), threads=1, executor=AtOnce())
+    return lambda: Diffusion(str(folder), threads=1, executor=AtOnce(), graphs=bool(gpu_way))
 
 
 @pytest.fixture(scope="module")

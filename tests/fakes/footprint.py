@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +32,7 @@ class Footprint:
         return cls(
             Counter(thread.name for thread in threading.enumerate()),
             targets,
-            frozenset(pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()),
+            frozenset(_children()),
             frozenset(os.listdir("/dev/shm")),
         )
 
@@ -43,6 +45,12 @@ class Footprint:
             "shared memory": self.shared_memory - before.shared_memory,
         }
         return {name: value for name, value in excess.items() if value}
+
+
+def _children() -> Iterator[str]:
+    for path in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError):  # of a thread that has ended since it was listed
+            yield from path.read_text().split()
 
 
 def leaked(before: Footprint, patience: float = 3.0) -> dict[str, object]:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.geometry import MIN_INNER, Box, Fit, Placement, fit, place, same_shape
+from pipeline.frame import Frame, PixelFormat
+from pipeline.geometry import MIN_INNER, Box, Fit, Placement, fit, fit_frame, place, resize, same_shape
 
 SIDES = st.integers(1, 300)
 RESULTS = st.sampled_from((64, 128, 192, 256))
@@ -64,3 +65,17 @@ def test_the_network_sees_the_same_shape(width: int, height: int, side: int) -> 
 
 def test_same_shape_of_a_square_is_the_side_itself() -> None:
     assert same_shape(1024, 1024, 320, 16) == (320, 320)
+
+
+@given(SIDES, SIDES, MODES, st.sampled_from(PixelFormat))
+def test_a_frame_is_fitted_as_its_picture(width: int, height: int, mode: Fit, pixel_format: PixelFormat) -> None:
+    y, x = np.mgrid[:height, :width]
+    rgb = np.stack([x * 200 // width, y * 200 // height, (x + y) * 200 // (width + height)], 2).astype(np.uint8)
+    frame = Frame.from_rgb(rgb).convert(pixel_format)
+    placement = place((width, height), (128, 64), mode)
+    fitted = fit_frame(frame, placement)
+    assert not np.shares_memory(fitted, frame.data)
+    inner = resize(placement.source.cut(frame.rgb()), placement.target.width, placement.target.height)
+    assert fitted.shape == inner.shape
+    # Chroma next to an odd edge belongs to two pixels, of which a picture of few pixels has one.
+    assert np.abs(fitted.astype(int) - inner).mean() < (4 if min(width, height) > 16 else 25)

@@ -1,59 +1,75 @@
 """StreamDiffusion (GPU): a diffusion model repaints each frame after the prompt. Runs on a CPU too, very slowly.
 
-Each session has a stream of its own over shared weights; the frames of all of them go through the model together.
+Each session has a stream of its own over shared weights; the frames of all of them go through the model together. A
+batch is begun by `start` and waited for by what that answers, so that the next can be begun in between.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import ClassVar
 
-from torch import Tensor
-
 from pipeline import catalog
-from pipeline.backend import Report
-from pipeline.backends.diffusion import batch as batches
-from pipeline.backends.diffusion import colour
+from pipeline.backend import Progress, Report
+from pipeline.backends.diffusion.device import Device, best_device
 from pipeline.backends.diffusion.loader import Model, load_model
+from pipeline.backends.diffusion.networks import Networks
 from pipeline.backends.diffusion.prompts import Prompts
-from pipeline.backends.diffusion.state import Session, Turn
-from pipeline.errors import ApplyFailed, BadFrame, PipelineError
+from pipeline.backends.diffusion.rounds import Answer, Rounds
+from pipeline.backends.diffusion.state import Session
+from pipeline.errors import ApplyFailed
 from pipeline.frame import Frame
 from pipeline.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 
 class Diffusion:
     name: ClassVar[str] = "diffusion"
     title: ClassVar[str] = "StreamDiffusion (GPU)"
-    ignores: ClassVar[frozenset[str]] = frozenset({"steadiness", "similarity_threshold"})
+    ignores: ClassVar[frozenset[str]] = frozenset()
     batch_limit: ClassVar[int] = 16
 
-    def __init__(self, model: str | None = None, threads: int | None = None, executor: Executor | None = None) -> None:
+    def __init__(
+        self,
+        model: str | None = None,
+        threads: int | None = None,
+        executor: Executor | None = None,
+        graphs: bool | None = None,
+    ) -> None:
         """`model` is a key of the catalogue or a folder (None: as LIVE_DIFFUSION_MODEL says, else the catalogue's
         first); `threads` paint one frame on a CPU (None: half of the cores); `executor` encodes prompts (None: a
-        thread of its own)."""
+        thread of its own); `graphs`: see `best_device`."""
         self._wanted = os.environ.get(catalog.MODEL_VARIABLE) if model is None else model
         self._threads = threads
         self._executor = executor
+        self._graphs = graphs
         self._model: Model
+        self._device: Device
         self._prompts: Prompts
+        self._rounds: Rounds
 
     def load(self, report: Report) -> None:
         self._model = load_model(catalog.find(self._wanted), report, self._threads)
-        self._prompts = Prompts(self._model.pipe.tokenizer, self._model.pipe.text_encoder, self._executor)
-        self._prompts.encode(Settings().prompt)  # the first frame of most sessions need not wait for it
+        self._device = best_device(self._graphs)
+        networks = Networks(self._model, self._device)
+        self._rounds = Rounds(networks)
+        pipe = self._model.pipe
+        self._prompts = Prompts(pipe.tokenizer, pipe.text_encoder, self._device, self._executor)
+        embeds = self._prompts.encode(Settings().prompt)  # the first frame of most sessions need not wait for it
+        if self._device.torch_device.type == "cuda":
+            report(Progress("warm-up"))
+            with self._device.lane("compute"):
+                networks.warm_up(Settings().width, Settings().height, embeds)
 
     def new_state(self, settings: Settings) -> Session:
-        return Session(self._model.pipe, self._prompts, settings)
+        with self._device.lane("compute"):
+            return Session(self._model.pipe, self._prompts, settings)
 
     def apply(self, state: Session, settings: Settings, changed: frozenset[str]) -> None:
         try:
-            state.apply(settings, changed)
+            with self._device.lane("compute"):
+                state.apply(settings, changed)
         except (RuntimeError, ValueError) as error:  # no memory left, say
             raise ApplyFailed(f"The settings could not be put into force: {error}", "Try a smaller size.") from error
 
@@ -63,43 +79,13 @@ class Diffusion:
             notes.append(f"{self._model.name} is made for {self._model.steps} steps")
         return notes
 
-    def step(self, batch: Sequence[tuple[Session, Frame]]) -> list[Frame | PipelineError]:
-        turns = [self._begin(state, frame) for state, frame in batch]
-        passes = [one for turn in turns if isinstance(turn, Turn) for one in turn.passes]
-        outcomes = iter(batches.run(self._model, passes))
-        pictures: list[Tensor | PipelineError] = []
-        for (state, _), turn in zip(batch, turns, strict=True):
-            if isinstance(turn, Turn):
-                pictures.append(_finish(state, turn, [next(outcomes) for _ in turn.passes]))
-            else:
-                pictures.append(turn)
-        formats = [frame.format for _, frame in batch]
-        painted = [
-            (picture, pixel_format)
-            for picture, pixel_format in zip(pictures, formats, strict=True)
-            if not isinstance(picture, PipelineError)
-        ]
-        frames = iter(colour.download(painted))
-        return [picture if isinstance(picture, PipelineError) else next(frames) for picture in pictures]
+    def step(self, batch: Sequence[tuple[Session, Frame]]) -> list[Answer]:
+        return self.start(batch)()
+
+    def start(self, batch: Sequence[tuple[Session, Frame]]) -> Callable[[], list[Answer]]:
+        """See `Rounds.start`."""
+        return self._rounds.start(batch)
 
     def close(self) -> None:
         self._prompts.close()
-        del self._model
-
-    def _begin(self, state: Session, frame: Frame) -> Turn | PipelineError:
-        try:
-            return state.begin(frame, self._model.device)
-        except Exception as error:  # one session's picture must not cost another session its own
-            return _bad(error)
-
-
-def _finish(state: Session, turn: Turn, outcomes: Sequence[batches.Outcome]) -> Tensor | PipelineError:
-    try:
-        return state.finish(turn, outcomes)
-    except Exception as error:
-        return _bad(error)
-
-
-def _bad(error: Exception) -> BadFrame:
-    logger.error("a frame could not be painted: %s", error, exc_info=error)
-    return BadFrame("This frame could not be painted.", "Go on with the next one.")
+        del self._model, self._rounds

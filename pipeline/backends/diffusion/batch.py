@@ -1,41 +1,49 @@
 """Many sessions' frames in one pass through the model: one encode, one UNet call, one decode for each size.
 
 Every row of these calls is computed by itself, so pictures cannot mix. If a call fails, or one stream gives rows that
-do not fit, the streams are put back and go one by one: only the one at fault loses its frame.
+do not fit, the streams are put back and go one by one: only the one at fault loses its frame. Nothing here waits for
+the device.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.cuda import OutOfMemoryError
 
-from pipeline.backends.diffusion.live import LiveStream, Rows
+from pipeline.backends.diffusion import steady
+from pipeline.backends.diffusion.device import Device
+from pipeline.backends.diffusion.live import LiveStream
+from pipeline.errors import DeviceLost
 
 logger = logging.getLogger(__name__)
 
-BUCKETS = (1, 2, 4, 8, 12, 16)  # sizes of calls on a GPU, above that multiples of 8: few shapes to make kernels for
+MOST_ROWS = 128  # of one UNet call: 16 sessions of 4 steps, each with the negative prompt beside
+
+
+class Network(Protocol):
+    """See `regions.Region`."""
+
+    def __call__(self, *columns: Sequence[Tensor]) -> Tensor: ...
 
 
 class Networks(Protocol):
-    """The parts of a model that paint; see `loader.Model`."""
+    """See `networks.Networks`."""
 
     @property
-    def device(self) -> torch.device: ...
-
-    def encode(self, pictures: Tensor) -> Tensor:
-        """(n, 3, height, width), -1 to 1, to latents (n, 4, h, w)."""
-
-    def predict(self, rows: Rows) -> Tensor:
-        """The UNet's answer, as large as the latents of `rows`."""
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """The inverse of `encode`."""
+    def device(self) -> Device: ...
+    @property
+    def encode(self) -> Network: ...
+    @property
+    def predict(self) -> Network: ...
+    @property
+    def decode(self) -> Network: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,65 +56,126 @@ class Pass:
     shown: bool = True
 
 
-Outcome: TypeAlias = Tensor | Exception | None
+class Painted(NamedTuple):
+    """A picture (1, 3, height, width), and on the device whether all its values are numbers: to look would wait."""
+
+    picture: Tensor
+    finite: Tensor
 
 
-def run(networks: Networks, passes: Sequence[Pass]) -> list[Outcome]:
-    """For each pass, in order: its picture (1, 3, height, width), None if it is not shown, or why there is none."""
-    groups: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for index, one in enumerate(passes):
-        groups[one.stream.size].append(index)
-    outcomes: dict[int, Outcome] = {}
-    for indices in groups.values():
-        outcomes |= zip(indices, _run_safely(networks, [passes[index] for index in indices]), strict=True)
-    return [outcomes[index] for index in range(len(passes))]
+Outcome: TypeAlias = Painted | Exception | None
 
 
-def _run_safely(networks: Networks, passes: Sequence[Pass]) -> Sequence[Outcome]:
-    before = [one.stream.memory for one in passes]
-    try:
-        with torch.no_grad():
-            return _run(networks, passes)
-    except Exception as error:
-        for one, memory in zip(passes, before, strict=True):
-            one.stream.memory = memory
-        if len(passes) == 1:
-            return [error]
-        logger.exception("a batch of %d failed and is painted one by one", len(passes))
-    return [outcome for one in passes for outcome in _run_safely(networks, [one])]
+class Batches:
+    """Remembers how much the device can take at once."""
+
+    def __init__(self, networks: Networks) -> None:
+        self._networks = networks
+        self._most_rows = MOST_ROWS
+
+    def run(self, passes: Sequence[Pass]) -> list[Outcome]:
+        """For each pass, in order: its picture, None if it is not shown, or why there is none. Raises DeviceLost."""
+        outcomes: dict[int, Outcome] = {}
+        for indices in self._calls(passes):
+            outcomes |= zip(indices, self._run_safely([passes[index] for index in indices]), strict=True)
+        return [outcomes[index] for index in range(len(passes))]
+
+    def _calls(self, passes: Sequence[Pass]) -> Iterator[list[int]]:
+        """Those of one size together, as many as the device can take."""
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, one in enumerate(passes):
+            groups[one.stream.size].append(index)
+        for group in groups.values():
+            call: list[int] = []
+            rows = 0
+            for index in group:
+                more = passes[index].stream.row_count
+                if call and rows + more > self._most_rows:
+                    yield call
+                    call, rows = [], 0
+                call.append(index)
+                rows += more
+            yield call
+
+    def _run_safely(self, passes: Sequence[Pass]) -> Sequence[Outcome]:
+        before = [one.stream.memory for one in passes]
+        try:
+            with torch.no_grad():
+                return _run(self._networks, passes)
+        except Exception as error:
+            for one, memory in zip(passes, before, strict=True):
+                one.stream.memory = memory
+            self._look_at(error, passes)
+            if len(passes) == 1:
+                return [error]
+            logger.exception("a batch of %d failed and is painted one by one", len(passes))
+        return [outcome for one in passes for outcome in self._run_safely([one])]
+
+    def _look_at(self, error: Exception, passes: Sequence[Pass]) -> None:
+        device = self._networks.device
+        if isinstance(error, OutOfMemoryError):
+            device.free_cache()
+            rows = sum(one.stream.row_count for one in passes)
+            if rows <= self._most_rows and len(passes) > 1:
+                self._most_rows = max(1, rows // 2)
+                logger.warning("no memory for %d rows at once: from now on %d at most", rows, self._most_rows)
+        elif not device.is_alive():
+            raise DeviceLost(f"The device {device.name} does not answer any more.") from error
 
 
 def _run(networks: Networks, passes: Sequence[Pass]) -> list[Outcome]:
-    count = len(passes)
-    latents = networks.encode(_filled(torch.cat([one.picture for one in passes]), networks.device))[:count]
-    asked = [one.stream.rows(latent[None]) for one, latent in zip(passes, latents, strict=True)]
-    gathered = Rows(*(_filled(torch.cat(column), networks.device) for column in zip(*asked, strict=True)))
+    streams = [one.stream for one in passes]
+    pictures, gains = _steady_cameras(passes)
+    # While a change is on its way, each picture is shown as it is: an average would hold it up.
+    gains = [gain if stream.settled else None for stream, gain in zip(streams, gains, strict=True)]
+    latents = networks.encode(pictures)
+    asked = [stream.rows(latent[None]) for stream, latent in zip(streams, latents, strict=True)]
     lengths = [len(rows.latents) for rows in asked]
-    answers = networks.predict(gathered)[: sum(lengths)].split(lengths)
-    clean = [one.stream.finish(*pair) for one, *pair in zip(passes, asked, answers, strict=True)]
-    shown = [latent for one, latent in zip(passes, clean, strict=True) if one.shown]
+    answers = networks.predict(*zip(*asked, strict=True)).split(lengths)
+    clean = [one.finish(*pair) for one, *pair in zip(streams, asked, answers, strict=True)]
+    shown = [index for index, one in enumerate(passes) if one.shown]
+    outcomes: list[Outcome] = [None] * len(passes)
     if not shown:
-        return [None] * count
-    pictures = networks.decode(_filled(torch.cat(shown), networks.device))
+        return outcomes
+    decoded = networks.decode([clean[index] for index in shown])
     # One bad value spoils the sum, and a sum is a tenth of the work of looking at each value.
-    finite = pictures.flatten(1).sum(1, dtype=torch.float32).isfinite().tolist()
-    decoded = zip(pictures, finite, strict=True)  # what filled the bucket comes last, and is not asked for
-    return [_outcome(one, *next(decoded)) if one.shown else None for one in passes]
+    finite = decoded.flatten(1).sum(1, dtype=torch.float32).isfinite()
+    painted = _steady_paintings([(streams[index], gains[index]) for index in shown], decoded)
+    for index, picture, sound in zip(shown, painted, finite, strict=True):
+        outcomes[index] = Painted(picture, sound)
+    return outcomes
 
 
-def _outcome(one: Pass, picture: Tensor, finite: bool) -> Outcome:
-    if finite:
-        return picture[None]
-    one.stream.restart()  # what is no number stays none in the stream's latents
-    return ArithmeticError("the model gave values that are no numbers")
+def _steady_cameras(passes: Sequence[Pass]) -> tuple[list[Tensor], list[Tensor | None]]:
+    """The pictures to paint, and for each the weight of what is new in it, if there is an average."""
+    pictures = [one.picture for one in passes]
+    gains: list[Tensor | None] = [None] * len(passes)
+    averaged = [index for index, one in enumerate(passes) if one.stream.steadiness and one.stream.camera is not None]
+    if averaged:
+        mean = torch.cat([camera for index in averaged if (camera := passes[index].stream.camera) is not None])
+        new = torch.cat([pictures[index] for index in averaged])
+        weight = steady.gain(new, mean, torch.cat([passes[index].stream.least_gain for index in averaged]))
+        for row, (index, picture) in enumerate(zip(averaged, steady.average(mean, new, weight), strict=True)):
+            pictures[index], gains[index] = picture[None], weight[row : row + 1]
+    for one, picture in zip(passes, pictures, strict=True):
+        if one.stream.steadiness:
+            one.stream.camera = picture
+    return pictures, gains
 
 
-def bucket(count: int) -> int:
-    """The number of rows that a call of `count` rows is made with on a GPU."""
-    return next((size for size in BUCKETS if size >= count), -(-count // 8) * 8)
-
-
-def _filled(rows: Tensor, device: torch.device) -> Tensor:
-    """On a GPU the last row is repeated until the bucket is full; a CPU would compute them in vain."""
-    missing = bucket(len(rows)) - len(rows) if device.type == "cuda" else 0
-    return torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows
+def _steady_paintings(streams: Sequence[tuple[LiveStream, Tensor | None]], new: Tensor) -> list[Tensor]:
+    """The pictures to show for what was painted anew."""
+    paintings = list(new.split(1))
+    averaged = [
+        (index, stream.painted, gain)
+        for index, (stream, gain) in enumerate(streams)
+        if stream.painted is not None and gain is not None
+    ]
+    if averaged:
+        indices, means, gains = zip(*averaged, strict=True)
+        mean = steady.average(torch.cat(means), torch.cat([paintings[index] for index in indices]), torch.cat(gains))
+        for index, picture in zip(indices, mean.split(1), strict=True):
+            paintings[index] = picture
+    for (stream, _), picture in zip(streams, paintings, strict=True):
+        stream.painted = picture if stream.steadiness else None
+    return paintings

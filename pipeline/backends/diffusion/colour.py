@@ -1,94 +1,100 @@
-"""Pictures between a frame's bytes and the model's tensors, with all sums done on the model's device.
+"""Pictures between bytes and the model's tensors, as sums on the device that the bytes lie on.
 
-Bytes cross the bus as they are, a quarter of what floats would take. Tensors are (1, 3, height, width), -1 to 1.
+Tensors are (n, 3, height, width), -1 to 1. Bytes are fitted before they become colours: what is cut off is never
+computed, and the planes of I420 are scaled at their own sizes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
-from pipeline.frame import Frame, PixelFormat
+from pipeline.frame import PixelFormat
 from pipeline.geometry import Box, Placement
 
 # BT.601, limited range: Y is 16 to 235, U and V are 16 to 240.
-LUMA = (0.299, 0.587, 0.114)
+RED, GREEN, BLUE = 0.299, 0.587, 0.114
 LUMA_SCALE, CHROMA_SCALE = 219 / 255, 224 / 255
 BLACK = -1.0
 
 
-def upload(frame: Frame, device: torch.device) -> Tensor:
-    """The whole picture of `frame` as float32. Raises ValueError if it is not as long as it says."""
-    checked = Frame(frame.data, frame.width, frame.height, frame.format)
-    # Copied, for the frame may be shared memory that is written again, and torch wants what it may write to.
-    data = torch.from_numpy(checked.data.copy()).to(device, non_blocking=True)
-    if frame.format is PixelFormat.RGB24:
-        rgb = data.view(1, frame.height, frame.width, 3).permute(0, 3, 1, 2).float()
-    else:
-        rgb = _rgb(data, frame.width, frame.height)
-    return rgb.mul_(2 / 255).sub_(1)
+@cache
+def _to_rgb(device: torch.device) -> tuple[Tensor, Tensor]:
+    """(3, 3) and (3, 1): from Y, U and V in levels to red, green and blue, -1 to 1."""
+    v_red, u_blue = 2 * (1 - RED), 2 * (1 - BLUE)
+    chroma = [[0, v_red], [-u_blue * BLUE / GREEN, -v_red * RED / GREEN], [u_blue, 0]]
+    rows = [[1 / LUMA_SCALE, u / CHROMA_SCALE, v / CHROMA_SCALE] for u, v in chroma]
+    matrix = torch.tensor(rows) * (2 / 255)
+    return matrix.to(device), (-matrix @ torch.tensor([[16.0], [128], [128]]) - 1).to(device)
 
 
-def place(picture: Tensor, placement: Placement, width: int, height: int) -> Tensor:
-    """`picture` cut and scaled as `placement` says, with black around it, (1, 3, `height`, `width`)."""
+@cache
+def _to_yuv(device: torch.device) -> tuple[Tensor, Tensor]:
+    """The inverse of `_to_rgb`."""
+    matrix, offset = (value.cpu().double() for value in _to_rgb(device))
+    inverse = matrix.inverse()
+    return inverse.float().to(device), (-inverse @ offset).float().to(device)
+
+
+def picture(
+    data: Tensor, width: int, height: int, pixel_format: PixelFormat, placement: Placement, size: tuple[int, int]
+) -> Tensor:
+    """The bytes of one frame, fitted into `size` (width, height) with black around: (1, 3, height, width) float32."""
     source, target = placement.source, placement.target
-    part = picture[..., source.top : source.top + source.height, source.left : source.left + source.width]
-    if part.shape[-2:] != (target.height, target.width):
-        part = interpolate(part, (target.height, target.width), mode="bilinear", antialias=True)
-    right, bottom = width - target.left - target.width, height - target.top - target.height
-    return pad(part, (target.left, right, target.top, bottom), value=BLACK)
+    if pixel_format is PixelFormat.RGB24:
+        rgb = data.view(1, height, width, 3).permute(0, 3, 1, 2)
+        inner = _scaled(_cut(rgb, source), target.width, target.height).mul(2 / 255).sub(1)
+    else:
+        rows, columns = (height + 1) // 2, (width + 1) // 2
+        y, uv = data.split([width * height, 2 * rows * columns])
+        luma = _scaled(_cut(y.view(1, 1, height, width), source), target.width, target.height)
+        chroma = _scaled(_cut(uv.view(1, 2, rows, columns), source.halved()), target.width, target.height)
+        matrix, offset = _to_rgb(data.device)
+        planes = torch.cat([luma, chroma], 1).view(3, -1)
+        inner = torch.addmm(offset, matrix, planes).clamp_(-1, 1).view(1, 3, target.height, target.width)
+    return _surrounded(inner, target, size)
 
 
-def with_bars(picture: Tensor, target: Box) -> Tensor:
-    """`picture` with black outside `target`, whatever a model has painted there."""
-    height, width = picture.shape[-2:]
-    if (target.width, target.height) == (width, height):
-        return picture
-    inner = picture[..., target.top : target.top + target.height, target.left : target.left + target.width]
+def with_bars(pictures: Tensor, target: Box) -> Tensor:
+    """`pictures` with black outside `target`, whatever a model has painted there."""
+    height, width = pictures.shape[-2:]
+    return _surrounded(_cut(pictures, target), target, (width, height))
+
+
+def packed(pictures: Tensor, pixel_format: PixelFormat) -> Tensor:
+    """(n, 3, height, width) of even sides to the bytes of n frames, (n, length) uint8."""
+    rgb = pictures.float().clamp(-1, 1)
+    if pixel_format is PixelFormat.RGB24:
+        return _levels(rgb.add(1).mul(255 / 2).permute(0, 2, 3, 1)).flatten(1)
+    matrix, offset = _to_yuv(rgb.device)
+    luma = (matrix[:1] @ rgb.flatten(2)) + offset[:1]
+    chroma = (matrix[1:] @ avg_pool2d(rgb, 2).flatten(2)) + offset[1:]
+    return torch.cat([_levels(luma).flatten(1), _levels(chroma).flatten(1)], 1)
+
+
+def _cut(pictures: Tensor, box: Box) -> Tensor:
+    return pictures[..., box.top : box.top + box.height, box.left : box.left + box.width]
+
+
+def _scaled(pictures: Tensor, width: int, height: int) -> Tensor:
+    """In float32. Smaller without aliasing; to twice the size, as chroma mostly is, by repetition as elsewhere."""
+    if pictures.shape[-2:] == (height, width):
+        return pictures.float()
+    if (2 * pictures.shape[-2], 2 * pictures.shape[-1]) == (height, width):
+        return interpolate(pictures.float(), (height, width), mode="nearest")
+    return interpolate(pictures.float(), (height, width), mode="bilinear", antialias=True)
+
+
+def _surrounded(inner: Tensor, target: Box, size: tuple[int, int]) -> Tensor:
+    width, height = size
+    if (target.width, target.height) == size:
+        return inner
     right, bottom = width - target.left - target.width, height - target.top - target.height
     return pad(inner, (target.left, right, target.top, bottom), value=BLACK)
 
 
-def download(pictures: Sequence[tuple[Tensor, PixelFormat]]) -> list[Frame]:
-    """A frame for each picture of even sides, in the format asked for; one transfer for all of them."""
-    if not pictures:
-        return []
-    packed = [_packed(picture, pixel_format) for picture, pixel_format in pictures]
-    data = torch.cat(packed).cpu().numpy()
-    parts = np.split(data, np.cumsum([len(one) for one in packed])[:-1])
-    return [
-        Frame(part, picture.shape[-1], picture.shape[-2], pixel_format)
-        for part, (picture, pixel_format) in zip(parts, pictures, strict=True)
-    ]
-
-
-def _packed(picture: Tensor, pixel_format: PixelFormat) -> Tensor:
-    rgb = picture.float().clamp(-1, 1).add(1).mul(255 / 2)
-    if pixel_format is PixelFormat.RGB24:
-        return _bytes(rgb[0].permute(1, 2, 0))
-    luma = sum(weight * rgb[:, channel] for channel, weight in enumerate(LUMA))
-    assert isinstance(luma, Tensor)
-    red, blue = avg_pool2d(rgb[:, 0] - luma, 2), avg_pool2d(rgb[:, 2] - luma, 2)
-    u = blue * (0.5 * CHROMA_SCALE / (1 - LUMA[2])) + 128
-    v = red * (0.5 * CHROMA_SCALE / (1 - LUMA[0])) + 128
-    return torch.cat([_bytes(luma * LUMA_SCALE + 16), _bytes(u), _bytes(v)])
-
-
-def _bytes(values: Tensor) -> Tensor:
-    return values.round().to(torch.uint8).flatten()
-
-
-def _rgb(data: Tensor, width: int, height: int) -> Tensor:
-    """I420 bytes to (1, 3, height, width), 0 to 255; each chroma sample serves its four pixels."""
-    rows, columns = (height + 1) // 2, (width + 1) // 2
-    y, u, v = data.split([width * height, rows * columns, rows * columns])
-    luma = (y.view(height, width).float() - 16) / LUMA_SCALE
-    chroma = torch.stack([u, v]).view(2, rows, columns).float() - 128
-    u, v = (chroma / CHROMA_SCALE).repeat_interleave(2, 1).repeat_interleave(2, 2)[:, :height, :width]
-    red, blue = luma + 2 * (1 - LUMA[0]) * v, luma + 2 * (1 - LUMA[2]) * u
-    green = (luma - LUMA[0] * red - LUMA[2] * blue) / LUMA[1]
-    return torch.stack([red, green, blue])[None].clamp_(0, 255)
+def _levels(values: Tensor) -> Tensor:
+    return values.clamp(0, 255).round().to(torch.uint8)

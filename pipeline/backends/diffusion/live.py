@@ -2,7 +2,8 @@
 
 The mathematics of a step stay the package's. Left out are its CUDA events, its device-wide wait and its sleep, which
 hold up every other session; mended are its rows of prompts, its shared generator and its flickering VAE. A step is
-cut in two at the UNet, so that the rows of several streams can go through it in one call: see `batch.py`.
+cut in two at the UNet, so that the rows of several streams can go through it in one call: see `batch.py`. Nothing
+here waits for the device once a stream is made.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from diffusers import StableDiffusionPipeline
 from streamdiffusion import StreamDiffusion
 from torch import Tensor
 
+from pipeline.backends.diffusion import steady
 from pipeline.backends.diffusion.timesteps import SCHEDULE_STEPS
 from pipeline.backends.diffusion.travel import Travel
 
@@ -38,11 +40,14 @@ class Rows(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What a step changes in a stream, to put it back after a failure."""
+    """What a frame changes in a stream, to put it back after a failure."""
 
     latents: Tensor | None
     stock_noise: Tensor
-    seen: int
+    seen: int  # frames that went through since the latents were empty
+    settled: int  # frames that went through since a setting was changed
+    camera: Tensor | None = None  # for steadiness: what was given to the model last, (1, 3, height, width)
+    painted: Tensor | None = None  # and what was shown of it
 
 
 class LiveStream(StreamDiffusion):  # type: ignore[misc]  # the package has no types
@@ -53,6 +58,7 @@ class LiveStream(StreamDiffusion):  # type: ignore[misc]  # the package has no t
     frame_bff_size: int
     cfg_type: str
     guidance_scale: float
+    delta: float
     init_noise: Tensor
     stock_noise: Tensor
     x_t_latent_buffer: Tensor | None
@@ -66,57 +72,83 @@ class LiveStream(StreamDiffusion):  # type: ignore[misc]  # the package has no t
         conditioning: Conditioning,
         guidance: float,
         seed: int,
+        delta: float = 1.0,
     ) -> None:
-        """`size` is (width, height) in pixels, multiples of 64."""
+        """`size` is (width, height) in pixels, multiples of 64; for `delta` see `set_guidance`."""
         width, height = size
         super().__init__(pipe, list(t_indices), pipe.unet.dtype, width, height, cfg_type=cfg_type)
         self.size = size
         self.steps = len(t_indices)
-        self.seen = 0  # frames that went through since the latents were empty
         self.pipe = _Encoded(conditioning)  # `prepare` would encode a prompt anew, and hold up all frames meanwhile
         # A generator of its own: the package's default is one object that all streams would share.
-        self.prepare("", "", SCHEDULE_STEPS, self._clamped(guidance), generator=torch.Generator(), seed=seed)
+        self.prepare("", "", SCHEDULE_STEPS, self._clamped(guidance), delta, torch.Generator(), seed)
         self._noise = Travel(self.init_noise, NOISE_DIMS)
+        self._schedule: list[int] = self.timesteps.tolist()
+        self._seen = self._settled = 0
+        self.camera: Tensor | None = None  # for steadiness: see `Memory`
+        self.painted: Tensor | None = None
+        self.set_steadiness(0)
 
     @property
     def warm(self) -> bool:
         """The next output will be a picture; the first `steps` - 1 are of latents that were still empty."""
-        return self.seen >= self.steps - 1
+        return self._seen >= self.steps - 1
 
     @property
     def has_painted(self) -> bool:
         """The last output was a picture."""
-        return self.seen >= self.steps
+        return self._seen >= self.steps
+
+    @property
+    def settled(self) -> bool:
+        """No output to come is still on its way from older settings to those in force."""
+        return self._settled >= self.steps and not self._noise.moving
+
+    @property
+    def row_count(self) -> int:
+        """How many rows of a UNet call a frame takes."""
+        return self.batch_size + self._extra_rows
 
     @property
     def memory(self) -> Memory:
-        return Memory(self.x_t_latent_buffer, self.stock_noise, self.seen)
+        return Memory(self.x_t_latent_buffer, self.stock_noise, self._seen, self._settled, self.camera, self.painted)
 
     @memory.setter
     def memory(self, memory: Memory) -> None:
-        self.x_t_latent_buffer, self.stock_noise, self.seen = memory
+        self.x_t_latent_buffer, self.stock_noise, self._seen, self._settled, self.camera, self.painted = memory
 
     def restart(self) -> None:
         """Forget all frames, as after `prepare`."""
         latents = None if self.x_t_latent_buffer is None else torch.zeros_like(self.x_t_latent_buffer)
-        self.memory = Memory(latents, torch.zeros_like(self.init_noise), 0)
+        self.memory = Memory(latents, torch.zeros_like(self.init_noise), 0, 0)
 
     def set_conditioning(self, conditioning: Conditioning) -> None:
         """In force with the next output, for all its steps."""
+        self._settled = 0
         positive, negative = conditioning
         rows = positive.expand(self.batch_size, -1, -1)
         if self._extra_rows:
             rows = torch.cat([negative.expand(self._extra_rows, -1, -1), rows])
         self.prompt_embeds = rows.to(self.dtype).contiguous()
 
-    def set_guidance(self, guidance: float) -> None:
-        self.guidance_scale = self._clamped(guidance)
+    def set_guidance(self, guidance: float, delta: float) -> None:
+        """`delta` is the share of the noise kept in mind that guidance pushes away from; for self and initialize."""
+        self._settled = 0
+        self.guidance_scale, self.delta = self._clamped(guidance), delta
+
+    def set_steadiness(self, steadiness: float) -> None:
+        """0 (off) to 1; see `steady.py`."""
+        self.steadiness = steadiness
+        self.least_gain = self._placed(torch.full((1, 1, 1, 1), steady.least_gain(steadiness)))
+        if not steadiness:
+            self.camera = self.painted = None
 
     def set_timesteps(self, t_indices: Sequence[int]) -> None:
         """Other noise levels, as many as before; what is under way keeps its level for `steps` - 1 frames."""
         if len(t_indices) != self.steps:
             raise ValueError(f"a stream of {self.steps} steps cannot take {len(t_indices)}")
-        steps = [int(self.timesteps[index]) for index in t_indices]
+        self._settled = 0
+        steps = [self._schedule[index] for index in t_indices]
         alphas = torch.stack([self.scheduler.alphas_cumprod[step] for step in steps]).view(-1, 1, 1, 1)
         scalings = [self.scheduler.get_scalings_for_boundary_condition_discrete(torch.tensor(step)) for step in steps]
         skip, out = (torch.stack(column).view(-1, 1, 1, 1) for column in zip(*scalings, strict=True))
@@ -127,6 +159,7 @@ class LiveStream(StreamDiffusion):  # type: ignore[misc]  # the package has no t
 
     def set_seed(self, seed: int, glide_frames: int) -> None:
         """Other noise, reached over `glide_frames` frames; the picture is a fresh stream's `steps` - 1 frames later."""
+        self._settled = 0
         generator = torch.Generator().manual_seed(seed)
         self._noise.turn_to(self._placed(torch.randn(tuple(self.init_noise.shape), generator=generator)), glide_frames)
         if not glide_frames:
@@ -137,6 +170,7 @@ class LiveStream(StreamDiffusion):  # type: ignore[misc]  # the package has no t
         """One frame on, for what glides."""
         if self._noise.advance():
             self.init_noise = self._noise.now
+            self._settled = 0
 
     def rows(self, latent: Tensor) -> Rows:
         """What the UNet has to be asked, for a camera picture's `latent`, (1, 4, h, w)."""
@@ -151,7 +185,8 @@ class LiveStream(StreamDiffusion):  # type: ignore[misc]  # the package has no t
         """The clean latent, (1, 4, h, w), that follows from the UNet's `prediction` for `rows`."""
         self.unet = _Given(prediction)
         clean: Tensor = self.predict_x0_batch(rows.latents[self._extra_rows : self._extra_rows + 1])
-        self.seen += 1
+        self._seen += 1
+        self._settled += 1
         return clean
 
     @property

@@ -14,10 +14,8 @@ import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline
 from diffusers.utils.logging import disable_progress_bar
 from huggingface_hub import snapshot_download
-from torch import Tensor
 
 from pipeline.backend import Progress, Report
-from pipeline.backends.diffusion.live import Rows
 from pipeline.catalog import ModelSpec, Source
 from pipeline.errors import BackendUnavailable
 
@@ -32,35 +30,11 @@ STAGES = 4
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """The weights, shared by all sessions and changed by none of them. Satisfies `batch.Networks`."""
+    """The weights, shared by all sessions and changed by none of them."""
 
     name: str
     pipe: StableDiffusionPipeline
     steps: int | None = None  # that the model is made for, if it is known
-
-    @property
-    def device(self) -> torch.device:
-        device: torch.device = self.pipe.device
-        return device
-
-    def encode(self, pictures: Tensor) -> Tensor:
-        """See `Networks.encode`. Of a full VAE the mean: a sample would flicker on a still picture."""
-        vae = self.pipe.vae
-        encoded = vae.encode(pictures.to(self.device, vae.dtype))
-        latents: Tensor = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mean
-        scale: float = vae.config.scaling_factor
-        return latents * scale
-
-    def predict(self, rows: Rows) -> Tensor:
-        prediction: Tensor = self.pipe.unet(
-            rows.latents, rows.timesteps, encoder_hidden_states=rows.embeds, return_dict=False
-        )[0]
-        return prediction
-
-    def decode(self, latents: Tensor) -> Tensor:
-        vae = self.pipe.vae
-        pictures: Tensor = vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
-        return pictures
 
 
 def load_model(wanted: ModelSpec | Path, report: Report, threads: int | None = None) -> Model:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipeline.backends.diffusion.device import Device
 from pipeline.backends.diffusion.live import Conditioning
 from pipeline.settings import Settings
 
@@ -28,15 +29,21 @@ Texts = tuple[tuple[str, float], ...]
 class Prompts:
     """Shared by all sessions of a model. `close` waits for the encoding that has begun."""
 
-    def __init__(self, tokenizer: Any, text_encoder: Any, executor: Executor | None = None) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        tokenizer: Any,  # noqa: ANN401
+        text_encoder: Any,  # noqa: ANN401
+        device: Device,
+        executor: Executor | None = None,
+    ) -> None:
         """`executor` is where texts are encoded; None: in a thread of its own."""
         self._tokenizer = tokenizer
         self._encoder = text_encoder
+        self._device = device
         self._cached: OrderedDict[str, Tensor] = OrderedDict()
         self._lock = threading.Lock()  # of the cache
         self._tokenizing = threading.Lock()  # a fast tokenizer refuses a second thread
         self._executor = executor or ThreadPoolExecutor(1, "prompts")
-        self._stream: torch.cuda.Stream | None = None
         self.empty = Conditioning(self.encode(""), self.encode(""))
 
     def wanted(self, settings: Settings) -> Future[Conditioning]:
@@ -71,7 +78,7 @@ class Prompts:
                 return_tensors="pt",
             ).input_ids
         with torch.no_grad():
-            embeds: Tensor = self._on_side_stream(ids)
+            embeds = self._embeds(ids)
         if not embeds.isfinite().all():
             raise ArithmeticError("the text encoder gave values that are no numbers")
         with self._lock:
@@ -80,11 +87,20 @@ class Prompts:
                 self._cached.popitem(last=False)
         return embeds
 
+    def adopt(self, conditioning: Conditioning) -> None:
+        """It is used in the lane that this is called in from now on."""
+        for embeds in conditioning:
+            self._device.adopt(embeds)
+
     def close(self) -> None:
         self._executor.shutdown(cancel_futures=True)
 
     def _encode_all(self, positive: Texts, negative: str) -> Conditioning:
-        return self._conditioning(positive, [self.encode(text) for text in (*(text for text, _ in positive), negative)])
+        embeds = [self.encode(text) for text in (*(text for text, _ in positive), negative)]
+        with self._device.lane("prompts"):
+            conditioning = self._conditioning(positive, embeds)
+            self._device.mark().synchronize()
+        return conditioning
 
     def _conditioning(self, positive: Texts, embeds: Sequence[Tensor]) -> Conditioning:
         return Conditioning(blend(embeds[:-1], [weight for _, weight in positive]), embeds[-1])
@@ -98,19 +114,11 @@ class Prompts:
                 self._cached.move_to_end(text)
             return [self._cached[text] for text in texts]
 
-    def _on_side_stream(self, ids: Tensor) -> Tensor:
-        """On a GPU in a stream of its own, so that it shares the device with the frames and is finished when given."""
-        device = self._encoder.device
-        if device.type != "cuda":
-            return self._embeds(ids)
-        self._stream = self._stream or torch.cuda.Stream(device)
-        with torch.cuda.stream(self._stream):
-            embeds = self._embeds(ids)
-        self._stream.synchronize()
-        return embeds
-
     def _embeds(self, ids: Tensor) -> Tensor:
-        embeds: Tensor = self._encoder(ids.to(self._encoder.device))[0]
+        """In a lane of its own, so that it shares the device with the frames, and finished when it is given."""
+        with self._device.lane("prompts"):
+            embeds: Tensor = self._encoder(ids.to(self._device.torch_device))[0]
+            self._device.mark().synchronize()
         return embeds
 
 
@@ -128,7 +136,8 @@ class Wish:
         self._pending = self._prompts.wanted(settings)
 
     def poll(self) -> Conditioning | None:
-        """What was wished for, once, when it is there. Never waits, never raises."""
+        """What was wished for, once, when it is there, for the lane that this is called in. Never waits, never
+        raises."""
         if self._pending is None or not self._pending.done():
             return None
         pending, self._pending = self._pending, None
@@ -137,7 +146,9 @@ class Wish:
         if error is not None:
             logger.error("a prompt could not be encoded: %r", error)
             return None
-        return pending.result()
+        wanted = pending.result()
+        self._prompts.adopt(wanted)
+        return wanted
 
 
 def blend(embeds: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

@@ -14,30 +14,39 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from pipeline import geometry
-from pipeline.backends.diffusion import colour
-from pipeline.backends.diffusion.batch import Outcome, Pass
+from pipeline.backends.diffusion.batch import Outcome, Painted, Pass
 from pipeline.backends.diffusion.live import Conditioning, LiveStream
 from pipeline.backends.diffusion.prompts import Prompts, Wish
 from pipeline.backends.diffusion.timesteps import t_indices
+from pipeline.backends.diffusion.transfer import Fit, Shown
 from pipeline.backends.diffusion.travel import Travel
-from pipeline.frame import Frame
+from pipeline.frame import Frame, PixelFormat
+from pipeline.policy.similarity import Similarity
 from pipeline.settings import Settings
 
 PROMPT_SETTINGS = frozenset({"prompt", "prompts", "negative_prompt"})
+GUIDANCE_SETTINGS = frozenset({"guidance", "delta"})
 NEGATIVE_TYPES = frozenset({"full", "initialize"})  # guidance methods that use the negative prompt
+DELTA_TYPES = frozenset({"self", "initialize"})  # those that use delta
 
 
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """One frame of a session under way: the passes it needs, and the camera picture, fitted, in case none is shown."""
+    """One frame of a session under way: the streams it goes through, with the picture that each needs. The first
+    picture is the camera's, fitted, in case nothing painted can be shown. `answer`: nothing is to be painted."""
 
-    passes: Sequence[Pass]
-    camera: Tensor
-    target: geometry.Box  # where in the result the picture is; around it are black bars
+    fits: Sequence[Fit]
+    streams: Sequence[tuple[LiveStream, bool]]  # whether what comes out is shown
+    answer: Frame | None = None
+
+    def passes(self, pictures: Sequence[Tensor]) -> list[Pass]:
+        """With a picture for each of `fits`."""
+        return [Pass(stream, picture, shown) for (stream, shown), picture in zip(self.streams, pictures, strict=False)]
 
 
 class Session:
-    """Used by one thread at a time. A frame is `begin`, its passes through the model, `finish`."""
+    """Used by one thread at a time. A frame is `begin`, its passes through the model, `finish`, and then `answered`
+    or `failed`."""
 
     def __init__(self, pipe: StableDiffusionPipeline, prompts: Prompts, settings: Settings) -> None:
         self.settings = settings
@@ -48,6 +57,8 @@ class Session:
         self._negative: Travel | None = None
         self._shown: LiveStream | None = None
         self._warming: LiveStream | None = None
+        self._similarity = Similarity()
+        self._answer: Frame | None = None
         self._take_wish()
 
     def apply(self, settings: Settings, changed: frozenset[str]) -> None:
@@ -59,8 +70,12 @@ class Session:
         except Exception:
             self.settings = before
             raise
+        self._similarity.forget()
         for stream in self._streams:
-            stream.set_guidance(settings.guidance)
+            if changed & GUIDANCE_SETTINGS:
+                stream.set_guidance(settings.guidance, settings.delta)
+            if "steadiness" in changed:
+                stream.set_steadiness(settings.steadiness)
             if "denoising_strength" in changed:
                 stream.set_timesteps(t_indices(settings.denoising_strength, stream.steps))
             if "seed" in changed:
@@ -76,40 +91,56 @@ class Session:
         if settings.guidance > 1 and settings.cfg_type == "none":
             notes.append("guidance has no effect with guidance method none")
         texts = [prompt.text for prompt in settings.weighted_prompts] + [settings.negative_prompt]
+        if settings.delta != 1 and settings.cfg_type not in DELTA_TYPES:
+            notes.append(f"delta has no effect with guidance method {settings.cfg_type}")
         if any(self._prompts.is_cut(text) for text in texts):
             notes.append("a prompt is too long for the model, which reads the first 77 tokens (about 55 words)")
         if self._wish.failed:
             notes.append("the last prompt could not be encoded: keeping the one before")
         return notes
 
-    def begin(self, frame: Frame, device: torch.device) -> Turn:
+    def begin(self, frame: Frame) -> Turn:
         """Take the next frame. Raises ValueError if it is not sound, and then changes nothing."""
-        picture = colour.upload(frame, device)
+        frame = Frame(frame.data, frame.width, frame.height, frame.format)  # which checks its length
         self._take_wish()
         self._advance()
-        settings = self.settings
+        settings, shown, warming = self.settings, self._shown, self._warming
         if settings.denoising_strength == 0:
             for stream in self._streams:
                 stream.restart()  # else its old frames would come back later
-            camera, placement = self._fitted(picture, frame, (settings.width, settings.height))
-            return Turn([], camera, placement.target)
-        shown = self._shown
-        size = shown.size if shown else (settings.width, settings.height)
-        camera, placement = self._fitted(picture, frame, size)
-        passes = [Pass(shown, camera, shown.warm)] if shown else []
-        if warming := self._warming:
-            passes.append(Pass(warming, self._fitted(picture, frame, warming.size)[0], shown=False))
-        return Turn(passes, camera, placement.target)
+            return Turn([self._fit(frame, (settings.width, settings.height))], [])
+        luma = frame.planes[0] if frame.format is PixelFormat.I420 else frame.rgb()
+        if self._similarity.skips(luma, settings.similarity_threshold) and self._stands_still:
+            return Turn([], [], self._answer)
+        if shown is None:
+            return Turn([self._fit(frame, (settings.width, settings.height))], [])
+        streams = [(shown, shown.warm)] + ([(warming, False)] if warming else [])
+        return Turn([self._fit(frame, stream.size) for stream, _ in streams], streams)
 
-    def finish(self, turn: Turn, outcomes: Sequence[Outcome]) -> Tensor:
-        """The picture to show, (1, 3, height, width). Raises what any of the turn's passes came to grief with."""
+    def finish(self, turn: Turn, camera: Tensor, outcomes: Sequence[Outcome], pixel_format: PixelFormat) -> Shown:
+        """What to show: the picture that was painted, or the `camera` picture. Raises what any of the turn's passes
+        came to grief with."""
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
         if self._warming and self._warming.warm:
             self._shown, self._warming = self._warming, None
+        target = turn.fits[0].placement.target
         painted = outcomes[0] if outcomes else None
-        return colour.with_bars(painted, turn.target) if isinstance(painted, Tensor) else turn.camera
+        if isinstance(painted, Painted):
+            return Shown(painted.picture, target, pixel_format, painted.finite)
+        return Shown(camera, target, pixel_format, torch.ones((), dtype=torch.bool, device=camera.device))
+
+    def answered(self, frame: Frame) -> None:
+        """The turn's picture has come."""
+        self._answer = frame
+        self._similarity.painted()
+
+    def failed(self, spoilt: bool) -> None:
+        """It has not. `spoilt`: its values were no numbers, and in the latents they would stay."""
+        self._similarity.forget()
+        for stream in self._streams if spoilt else ():
+            stream.restart()
 
     @property
     def _streams(self) -> list[LiveStream]:
@@ -135,6 +166,11 @@ class Session:
             stream.advance()
         if self._positive and self._negative and (self._positive.advance() | self._negative.advance()):
             self._condition()
+
+    @property
+    def _stands_still(self) -> bool:
+        """The last answer is what the settings in force lead to."""
+        return bool(self._answer and self._shown and self._shown.settled and not self._warming)
 
     @property
     def _conditioning(self) -> Conditioning:
@@ -169,7 +205,7 @@ class Session:
 
     def _new_stream(self) -> LiveStream:
         settings = self.settings
-        return LiveStream(
+        stream = LiveStream(
             self._pipe,
             t_indices(settings.denoising_strength, settings.steps),
             (settings.width, settings.height),
@@ -177,8 +213,10 @@ class Session:
             self._conditioning,
             settings.guidance,
             settings.seed,
+            settings.delta,
         )
+        stream.set_steadiness(settings.steadiness)
+        return stream
 
-    def _fitted(self, picture: Tensor, frame: Frame, size: tuple[int, int]) -> tuple[Tensor, geometry.Placement]:
-        placement = geometry.place((frame.width, frame.height), size, self.settings.fit)
-        return colour.place(picture, placement, *size), placement
+    def _fit(self, frame: Frame, size: tuple[int, int]) -> Fit:
+        return Fit(frame, geometry.place((frame.width, frame.height), size, self.settings.fit), size)

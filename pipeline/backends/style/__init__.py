@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 class NeuralStyle:
     name: ClassVar[str] = "neural-style"
     title: ClassVar[str] = "Neural style (CPU)"
-    ignores: ClassVar[frozenset[str]] = frozenset({"cfg_type"})
+    ignores: ClassVar[frozenset[str]] = frozenset({"cfg_type", "delta"})
     batch_limit: ClassVar[int] = 1
 
     def __init__(self, threads: int | None = None, sizes: Sequence[int] = SIZES) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from pipeline.backends.diffusion.batch import Pass, run
-from pipeline.backends.diffusion.live import Conditioning, LiveStream, Rows
+from pipeline.backends.diffusion.batch import Batches, Outcome, Painted, Pass
+from pipeline.backends.diffusion.batch import Networks as BatchNetworks
+from pipeline.backends.diffusion.device import Cpu, Device
+from pipeline.backends.diffusion.live import Conditioning, LiveStream
 from pipeline.backends.diffusion.loader import Model
+from pipeline.backends.diffusion.networks import Networks
 from pipeline.backends.diffusion.timesteps import t_indices
 from pipeline.frame import Frame, Pixels
 from pipeline.settings import Settings
@@ -55,43 +59,57 @@ def stream(
 
 @dataclass(eq=False)
 class Counting:
-    """A model that remembers how many rows each of its UNet calls had, and fails on command."""
+    """Networks that remember how many rows each UNet call had, and fail on command."""
 
-    model: Model
+    networks: Networks
     rows: list[int] = field(default_factory=list)
     encoded: int = 0
     decoded: int = 0
     fail_above: int | None = None  # rows
+    error: Exception = field(default_factory=lambda: torch.OutOfMemoryError("on command"))
 
     @property
-    def device(self) -> torch.device:
-        return self.model.device
+    def device(self) -> Device:
+        return self.networks.device
 
-    def encode(self, pictures: Tensor) -> Tensor:
+    def encode(self, *columns: Sequence[Tensor]) -> Tensor:
         self.encoded += 1
-        return self.model.encode(pictures)
+        return self.networks.encode(*columns)
 
-    def predict(self, rows: Rows) -> Tensor:
-        self.rows.append(len(rows.latents))
-        if self.fail_above is not None and len(rows.latents) > self.fail_above:
-            raise RuntimeError("out of memory")
-        return self.model.predict(rows)
+    def predict(self, *columns: Sequence[Tensor]) -> Tensor:
+        count = sum(len(piece) for piece in columns[0])
+        self.rows.append(count)
+        if self.fail_above is not None and count > self.fail_above:
+            raise self.error
+        return self.networks.predict(*columns)
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, *columns: Sequence[Tensor]) -> Tensor:
         self.decoded += 1
-        return self.model.decode(latents)
+        return self.networks.decode(*columns)
 
 
-def painted(model: Model | Counting, one: LiveStream, seed: int) -> Tensor:
+def networks(model: Model, rehearses: bool = False) -> Networks:
+    return Networks(model, Cpu(rehearses))
+
+
+def counting(model: Model, fail_above: int | None = None) -> Counting:
+    return Counting(networks(model), fail_above=fail_above)
+
+
+def run(paints: Model | BatchNetworks, passes: Sequence[Pass]) -> list[Outcome]:
+    return Batches(networks(paints) if isinstance(paints, Model) else paints).run(passes)
+
+
+def painted(paints: Model | BatchNetworks, one: LiveStream, seed: int) -> Tensor:
     """What comes out of `one` for the picture number `seed`."""
-    (outcome,) = run(model, [Pass(one, picture(seed, one.size[0]))])
-    assert isinstance(outcome, Tensor), repr(outcome)
-    return outcome
+    (outcome,) = run(paints, [Pass(one, picture(seed, one.size[0]))])
+    assert isinstance(outcome, Painted), repr(outcome)
+    return outcome.picture
 
 
 def small(**values: object) -> Settings:
     """Settings of a size under what users may choose: quick."""
-    settings = Settings.model_validate({"pipeline": "diffusion", "glide_frames": 0} | values)
+    settings = Settings.model_validate({"pipeline": "diffusion", "glide_frames": 0, "steadiness": 0.0} | values)
     smaller = {name: SIDE for name in ("width", "height") if name not in values}
     return settings.model_copy(update=smaller)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,10 +14,12 @@ import torch
 from pipeline.backends.diffusion import Diffusion
 from pipeline.backends.diffusion.live import Conditioning
 from pipeline.backends.diffusion.state import Session
-from pipeline.errors import ApplyFailed, BadFrame
+from pipeline.backends.diffusion.transfer import HostTransfer
+from pipeline.errors import ApplyFailed, BadFrame, DeviceLost, OutOfMemory
 from pipeline.frame import Frame, PixelFormat, Pixels
 from pipeline.settings import Settings
 from tests.pipeline.diffusion.harness import SIDE, frame, rgb, small
+from tests.pipeline.diffusion.tiny_model import AtOnce
 
 
 def paint(backend: Diffusion, session: Session, seed: int = 0) -> Pixels:
@@ -177,13 +181,12 @@ def test_a_prompt_that_cannot_be_encoded_stops_no_frame(backend: Diffusion, monk
     assert np.array_equal(paint(backend, newcomer), fresh(backend, prompt=""))
 
 
-def test_strength_0_is_the_camera_picture(backend: Diffusion, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strength_0_is_the_camera_picture(backend: Diffusion) -> None:
     session = backend.new_state(small(steps=2))
     for index in range(3):
         paint(backend, session, index)
     change(backend, session, denoising_strength=0.0)
-    with monkeypatch.context() as patch:
-        patch.setattr(type(backend._model), "predict", None)  # which is not asked
+    with spoilt(backend._model.pipe.unet, raising(AssertionError("not to be asked"))):
         assert np.array_equal(paint(backend, session, 5), frame(5).rgb())
     change(backend, session, denoising_strength=0.8)
     again = backend.new_state(small(steps=2))
@@ -220,6 +223,145 @@ def test_a_spoilt_session_fails_alone(backend: Diffusion, spoil: object) -> None
         assert np.abs(rgb(answers[index]).astype(int) - fresh(backend, prompt=prompt)).max() <= 1
 
 
+@contextmanager
+def spoilt(module: torch.nn.Module, spoil: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
+    """What `module`, a part of the model, answers goes through `spoil`."""
+
+    def hook(_: object, __: object, answer: object) -> object:
+        return (spoil(answer[0]),) if isinstance(answer, tuple) else spoil(answer)  # type: ignore[arg-type]
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def nan(answer: torch.Tensor) -> torch.Tensor:
+    return answer * torch.nan
+
+
+def raising(error: Exception) -> Callable[..., torch.Tensor]:
+    def fail(*_: object) -> torch.Tensor:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_picture_of_no_numbers_costs_one_frame(backend: Diffusion, steps: int) -> None:
+    session, fresh_one = (backend.new_state(small(steps=steps, steadiness=0.5)) for _ in range(2))
+    with spoilt(backend._model.pipe.unet, nan):
+        for _ in range(steps):  # it comes out with the last step
+            (answer,) = backend.step([(session, frame())])
+        assert isinstance(answer, BadFrame)
+        assert answer.message == "The model gave values that are no numbers."
+    for index in range(steps + 1):
+        assert np.array_equal(paint(backend, session, index), paint(backend, fresh_one, index))
+
+
+def test_no_memory_costs_one_frame(backend: Diffusion, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, other = (backend.new_state(small(steps=2)) for _ in range(2))
+    paint(backend, session), paint(backend, other)
+
+    fail = raising(torch.OutOfMemoryError("on command"))
+    with spoilt(backend._model.pipe.unet, fail):
+        (answer,) = backend.step([(session, frame())])
+    assert isinstance(answer, OutOfMemory)
+    assert answer.fix == "Choose a smaller size or fewer steps."
+    assert np.array_equal(paint(backend, session, 1), paint(backend, other, 1))  # nothing was forgotten
+    with monkeypatch.context() as patch:
+        patch.setattr(HostTransfer, "upload", fail)
+        answers = backend.step([(session, frame()), (other, frame())])
+    assert [type(answer) for answer in answers] == [OutOfMemory, OutOfMemory]
+    assert np.array_equal(paint(backend, session, 2), paint(backend, other, 2))
+
+
+def test_a_lost_device_is_nobody_s_frame(backend: Diffusion, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = backend.new_state(small())
+
+    fail = raising(RuntimeError("CUDA error: device-side assert triggered"))
+    monkeypatch.setattr(backend._device, "is_alive", lambda: False)
+    with spoilt(backend._model.pipe.unet, fail), pytest.raises(DeviceLost):
+        backend.start([(session, frame())])
+    monkeypatch.setattr(HostTransfer, "download", lambda *_: fail)
+    waiting = backend.start([(session, frame())])
+    with pytest.raises(DeviceLost):  # on a GPU an error shows where its work is waited for
+        waiting()
+
+
+def test_two_rounds_under_way(tiny_sd: Path) -> None:
+    """As the worker's loop does it, in the GPU's way."""
+    backend = Diffusion(str(tiny_sd), threads=1, executor=AtOnce(), graphs=True)
+    backend.load(lambda progress: None)
+    try:
+        prompts = ("a", "b", "c", "d")
+        sessions = [backend.new_state(small(prompt=prompt, steps=2)) for prompt in prompts]
+        apart = [backend.new_state(small(prompt=prompt, steps=2)) for prompt in prompts]
+        for index in range(6):
+            first = backend.start([(session, frame(index)) for session in sessions[:3]])
+            second = backend.start([(session, frame(index)) for session in sessions[3:]])
+            for one, answer in zip(apart, [*first(), *second()], strict=True):
+                assert np.abs(rgb(answer).astype(int) - paint(backend, one, index)).max() <= 1
+    finally:
+        backend.close()
+
+
+def test_a_still_camera_costs_nothing(backend: Diffusion, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = backend.new_state(small(similarity_threshold=0.97))
+    first = paint(backend, session)
+    noise = np.random.default_rng(0).integers(-2, 3, frame().rgb().shape)
+    noisy = Frame.from_rgb(np.clip(frame().rgb() + noise, 0, 255).astype(np.uint8))
+    with monkeypatch.context() as patch:
+        patch.setattr(HostTransfer, "upload", lambda *_: [])  # nothing is even uploaded
+        for still in (frame(), noisy):
+            (answer,) = backend.step([(session, still)])
+            assert np.array_equal(rgb(answer), first)
+    moved = frame().rgb().copy()
+    moved[:8, :8] = 255 - moved[:8, :8]
+    (answer,) = backend.step([(session, Frame.from_rgb(moved))])
+    assert not np.array_equal(rgb(answer), first)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"prompt": "neon"}, {"seed": 9}, {"denoising_strength": 0.3}, {"steps": 4}, {"width": 128}, {"fit": "stretch"}],
+    ids=str,
+)
+def test_a_still_camera_obeys_every_change_at_once(backend: Diffusion, values: dict[str, object]) -> None:
+    wide = frame(0, 128, 64)
+
+    def painted_wide(session: Session) -> Pixels:
+        (answer,) = backend.step([(session, wide)])
+        return rgb(answer)
+
+    session = backend.new_state(small(similarity_threshold=0.9))
+    painted_wide(session), painted_wide(session)
+    change(backend, session, **values)
+    target = backend.new_state(small().model_copy(update=values))
+    for _ in range(5):
+        now, expected = painted_wide(session), painted_wide(target)
+    assert np.array_equal(now, expected)
+
+
+def test_a_glide_is_not_stopped_by_a_still_camera(backend: Diffusion) -> None:
+    session = backend.new_state(small(prompt="a cat", glide_frames=4, similarity_threshold=0.9))
+    before = paint(backend, session)
+    change(backend, session, prompt="neon")
+    pictures = [before, *(paint(backend, session) for _ in range(4))]
+    assert all(not np.array_equal(one, other) for one, other in pairwise(pictures))
+    assert np.array_equal(pictures[-1], fresh(backend, prompt="neon"))
+
+
+def test_a_frame_that_failed_is_not_what_the_next_is_compared_with(backend: Diffusion) -> None:
+    session = backend.new_state(small(similarity_threshold=0.9))
+    old = paint(backend, session, 0)
+    with spoilt(backend._model.pipe.vae.decoder, nan):
+        (failed,) = backend.step([(session, frame(1))])
+    assert isinstance(failed, BadFrame)
+    assert not np.array_equal(paint(backend, session, 1), old)
+
+
 def test_answers_have_the_format_of_their_frame(backend: Diffusion) -> None:
     sessions = [backend.new_state(small()) for _ in range(3)]
     formats = [PixelFormat.I420, PixelFormat.RGB24, PixelFormat.I420]
@@ -240,7 +382,8 @@ def test_notes_say_what_has_no_effect(backend: Diffusion) -> None:
     assert notes(guidance=2.0) == ["guidance has no effect with guidance method none"]
     (cut,) = notes(prompt="x" * 100)
     assert "77 tokens" in cut
-    assert backend.ignores == {"steadiness", "similarity_threshold"}
+    assert notes(delta=0.5) == ["delta has no effect with guidance method none"]
+    assert notes(delta=0.5, cfg_type="self") == []
 
 
 def test_the_registry_makes_it_with_the_operator_s_model(tiny_sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:

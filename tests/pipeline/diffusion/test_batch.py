@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.backends.diffusion import batch
-from pipeline.backends.diffusion.batch import Pass, bucket, run
+from pipeline.backends.diffusion.batch import Batches, Outcome, Painted, Pass
 from pipeline.backends.diffusion.live import Conditioning, LiveStream
 from pipeline.backends.diffusion.loader import Model
-from tests.pipeline.diffusion.harness import Counting, conditioning, painted, picture, stream
+from pipeline.errors import DeviceLost
+from tests.pipeline.diffusion.harness import Counting, conditioning, counting, networks, painted, picture, run, stream
 
 FRAMES = 6
 CLOSE = 1e-5
@@ -27,7 +27,7 @@ def three(model: Model) -> list[LiveStream]:
     ]
 
 
-def together(model: Model | Counting, streams: list[LiveStream], index: int) -> list[batch.Outcome]:
+def together(model: Model | Counting, streams: list[LiveStream], index: int) -> list[Outcome]:
     passes = [Pass(one, picture(10 * number + index, one.size[0])) for number, one in enumerate(streams)]
     return run(model, passes)
 
@@ -36,13 +36,14 @@ def apart(model: Model | Counting, streams: list[LiveStream], index: int) -> lis
     return [painted(model, one, 10 * number + index) for number, one in enumerate(streams)]
 
 
-def assert_same(outcome: batch.Outcome, expected: Tensor) -> None:
-    assert isinstance(outcome, Tensor), repr(outcome)
-    assert (outcome - expected).abs().max() < CLOSE
+def assert_same(outcome: Outcome, expected: Tensor) -> None:
+    assert isinstance(outcome, Painted), repr(outcome)
+    assert outcome.finite
+    assert (outcome.picture - expected).abs().max() < CLOSE
 
 
 def test_together_as_apart_with_a_third_of_the_calls(model: Model) -> None:
-    batched, separate = Counting(model), Counting(model)
+    batched, separate = counting(model), counting(model)
     one, other = three(model), three(model)
     for index in range(FRAMES):
         for outcome, expected in zip(together(batched, one, index), apart(separate, other, index), strict=True):
@@ -64,26 +65,26 @@ def test_pictures_follow_their_own_prompt_whoever_is_beside_them(model: Model) -
 
 
 def test_sizes_go_in_groups(model: Model) -> None:
-    counting = Counting(model)
+    counted = counting(model)
     streams = [stream(model, side=64), stream(model, side=128), stream(model, side=64, prompt=4)]
-    outcomes = together(counting, streams, 0)
-    assert sorted(counting.rows) == [1, 2]
+    outcomes = together(counted, streams, 0)
+    assert sorted(counted.rows) == [1, 2]
     for outcome, expected in zip(outcomes, apart(model, streams, 0), strict=True):
-        assert isinstance(outcome, Tensor)
-        assert outcome.shape == expected.shape
+        assert isinstance(outcome, Painted)
+        assert outcome.picture.shape == expected.shape
         assert_same(outcome, expected)
 
 
 def test_what_is_not_shown_is_not_decoded_and_still_warms_up(model: Model) -> None:
-    counting, hidden, seen = Counting(model), stream(model, 2), stream(model, 2)
-    assert run(counting, [Pass(hidden, picture(0), shown=False)]) == [None]
-    assert counting.decoded == 0
+    counted, hidden, seen = counting(model), stream(model, 2), stream(model, 2)
+    assert run(counted, [Pass(hidden, picture(0), shown=False)]) == [None]
+    assert counted.decoded == 0
     painted(model, seen, 0)
     assert hidden.warm
     assert torch.equal(painted(model, hidden, 1), painted(model, seen, 1))
     outcomes = run(model, [Pass(hidden, picture(2), shown=False), Pass(seen, picture(2))])
     assert outcomes[0] is None
-    assert isinstance(outcomes[1], Tensor)
+    assert isinstance(outcomes[1], Painted)
 
 
 def nan_embeds(one: LiveStream) -> None:
@@ -111,44 +112,66 @@ def test_a_spoilt_stream_fails_alone(model: Model, spoil: Callable[[LiveStream],
         expected = apart(model, healthy, index)
         for number, outcome in enumerate(together(model, streams, index)):
             if index >= 3 and number == place:
-                assert isinstance(outcome, Exception)
+                assert not outcome.finite if isinstance(outcome, Painted) else isinstance(outcome, Exception)
             else:
                 assert_same(outcome, expected[number])
 
 
-def test_a_stream_recovers_from_values_that_are_no_numbers(model: Model) -> None:
-    one, fresh = stream(model, 4, "self"), stream(model, 4, "self")
-    nan_embeds(one)
-    assert isinstance(run(model, [Pass(one, picture(0))])[0], ArithmeticError)
-    one.set_conditioning(conditioning(1))
-    for index in range(5):
-        assert torch.equal(painted(model, one, index), painted(model, fresh, index))
-
-
 def test_a_batch_too_large_is_painted_one_by_one_and_no_stream_moves_twice(model: Model) -> None:
-    counting = Counting(model, fail_above=8)
+    counted = counting(model, fail_above=8)
+    counted.error = ValueError("on command")
     one, other = three(model), three(model)
     for index in range(FRAMES):
-        for outcome, expected in zip(together(counting, one, index), apart(model, other, index), strict=True):
+        for outcome, expected in zip(together(counted, one, index), apart(model, other, index), strict=True):
             assert_same(outcome, expected)
-    assert counting.rows == [11, 8, 2, 1] * FRAMES
+    assert counted.rows == [11, 8, 2, 1] * FRAMES
+
+
+def test_no_memory_for_a_batch_makes_smaller_ones_from_then_on(model: Model) -> None:
+    counted = counting(model, fail_above=2)
+    batches, streams = Batches(counted), [stream(model, prompt=prompt) for prompt in range(5)]
+    fresh = [stream(model, prompt=prompt) for prompt in range(5)]
+    for index in range(3):
+        outcomes = batches.run([Pass(one, picture(index)) for one in streams])
+        for outcome, one in zip(outcomes, fresh, strict=True):
+            assert_same(outcome, painted(model, one, index))
+    assert counted.rows == [5, 1, 1, 1, 1, 1] + [2, 2, 1] * 2
+
+
+def test_no_memory_for_a_single_frame_is_its_own_failure(model: Model) -> None:
+    counted = counting(model, fail_above=1)
+    batches = Batches(counted)
+    large, small = stream(model, 4), stream(model)
+    for _ in range(2):
+        failed, fine = batches.run([Pass(large, picture(0)), Pass(small, picture(0))])
+        assert isinstance(failed, torch.OutOfMemoryError)
+        assert isinstance(fine, Painted)
+
+
+def test_a_device_that_answers_nothing_more_is_lost(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = counting(model, fail_above=0)
+    counted.error = RuntimeError("CUDA error: an illegal memory access was encountered")
+    monkeypatch.setattr(counted.device, "is_alive", lambda: False)
+    with pytest.raises(DeviceLost, match="cpu does not answer any more"):
+        run(counted, [Pass(stream(model), picture(0)), Pass(stream(model), picture(1))])
 
 
 def test_nothing_to_do(model: Model) -> None:
     assert run(model, []) == []
 
 
-def test_buckets() -> None:
-    assert [bucket(count) for count in (1, 3, 5, 8, 9, 13, 17, 24, 25)] == [1, 4, 8, 8, 12, 16, 24, 24, 32]
-
-
-def test_padding_changes_no_picture(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, other = three(model), three(model)
-    counting = Counting(model)
-    filled = batch._filled
-    monkeypatch.setattr(batch, "_filled", lambda rows, _: filled(rows, torch.device("cuda")))
-    outcomes = together(counting, one, 0)
-    monkeypatch.undo()
-    assert counting.rows == [12]
-    for outcome, expected in zip(outcomes, apart(model, other, 0), strict=True):
-        assert_same(outcome, expected)
+def test_recorded_as_computed_anew(model: Model) -> None:
+    """Sessions come and go, so that calls have many shapes; what is kept of one call must outlive the next."""
+    recorded, plain = Batches(networks(model, rehearses=True)), Batches(networks(model))
+    one, other = ([*three(model), stream(model, 4, "initialize", side=128)] for _ in range(2))
+    for stream_ in (*one, *other):
+        stream_.set_steadiness(0.7)
+    for index in range(24):
+        present = [number for number in range(4) if (index >> number) & 1 or number == index % 4]
+        ours, theirs = (
+            batches.run([Pass(streams[number], picture(index // 3, streams[number].size[0])) for number in present])
+            for batches, streams in ((recorded, one), (plain, other))
+        )
+        for outcome, expected in zip(ours, theirs, strict=True):
+            assert isinstance(expected, Painted)
+            assert_same(outcome, expected.picture)

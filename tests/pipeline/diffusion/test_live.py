@@ -86,10 +86,22 @@ def test_prompt_with_the_next_output(model: Model, cfg_type: str) -> None:
 def test_guidance_as_in_a_fresh_stream(model: Model, cfg_type: str) -> None:
     ours, fresh = stream(model, 1, cfg_type), stream(model, 1, cfg_type, guidance=4)
     before = stream(model, 1, cfg_type)
-    ours.set_guidance(4)
+    ours.set_guidance(4, 1.0)
     expected = painted(model, fresh, 0)
     assert torch.equal(painted(model, ours, 0), expected)
     assert torch.equal(painted(model, before, 0), expected) is (cfg_type == "none")
+
+
+@pytest.mark.parametrize("cfg_type", CFG_TYPES)
+def test_delta_as_in_a_fresh_stream(model: Model, cfg_type: str) -> None:
+    ours, before = stream(model, 2, cfg_type), stream(model, 2, cfg_type)
+    fresh = LiveStream(model.pipe, t_indices(0.6, 2), (SIDE, SIDE), cfg_type, conditioning(1), 1.5, 2, delta=0.2)
+    ours.set_guidance(1.5, 0.2)
+    for index in range(3):
+        expected = painted(model, fresh, index)
+        assert torch.equal(painted(model, ours, index), expected)
+        unchanged = torch.equal(painted(model, before, index), expected)
+    assert unchanged is (cfg_type in ("none", "full"))
 
 
 @pytest.mark.parametrize("cfg_type", ["none", "full"])
@@ -157,7 +169,7 @@ class TestBugsOfThePackage:
         for index in range(3):
             difference = painted(model, ours, index) - painted(model, neutral, index)
             assert difference.abs().max() < 1e-3
-        ours.set_guidance(guidance)
+        ours.set_guidance(guidance, 1.0)
         assert painted(model, ours, 0).isfinite().all()
 
     def test_one_generator_for_all(self, model: Model) -> None:

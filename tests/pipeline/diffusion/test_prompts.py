@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from pipeline.backends.diffusion import prompts as module
+from pipeline.backends.diffusion.device import Cpu
 from pipeline.backends.diffusion.loader import Model
 from pipeline.backends.diffusion.prompts import Prompts, Wish, blend
 from pipeline.backends.diffusion.travel import Travel, slerp
@@ -25,7 +26,6 @@ class Encoder:
 
     def __init__(self, model: Model) -> None:
         self._encoder = model.pipe.text_encoder
-        self.device = self._encoder.device
         self.calls = 0
         self.threads: set[str] = set()
         self.go = threading.Event()
@@ -49,7 +49,7 @@ def encoder(model: Model) -> Encoder:
 @pytest.fixture
 def prompts(model: Model, encoder: Encoder) -> Iterator[Prompts]:
     """With a thread of their own."""
-    prompts = Prompts(model.pipe.tokenizer, encoder)
+    prompts = Prompts(model.pipe.tokenizer, encoder, Cpu())
     yield prompts
     encoder.go.set()
     prompts.close()
@@ -57,7 +57,7 @@ def prompts(model: Model, encoder: Encoder) -> Iterator[Prompts]:
 
 def test_as_the_pipeline_encodes(model: Model, prompts: Prompts) -> None:
     for text in ("", "a cat", "Ünïcode 🌊", "long " * 100):
-        expected = model.pipe.encode_prompt(text, model.device, 1, False)[0]
+        expected = model.pipe.encode_prompt(text, model.pipe.device, 1, False)[0]
         assert torch.equal(prompts.encode(text), expected)
         assert expected.shape == (1, 77, 16)
 
@@ -106,7 +106,7 @@ def test_cached_by_text_and_the_one_longest_unused_goes(
 
 
 def test_a_failure_keeps_what_is_in_force_and_is_tried_again(model: Model, encoder: Encoder) -> None:
-    prompts = Prompts(model.pipe.tokenizer, encoder, AtOnce())
+    prompts = Prompts(model.pipe.tokenizer, encoder, Cpu(), AtOnce())
     wish = Wish(prompts, small(prompt="good"))
     assert wish.poll() is not None
     encoder.failing = True
@@ -126,7 +126,7 @@ def test_a_cut_is_noticed_at_the_very_token(prompts: Prompts) -> None:
 
 
 def test_blend_is_the_weighted_mean(model: Model) -> None:
-    prompts = Prompts(model.pipe.tokenizer, model.pipe.text_encoder, AtOnce())
+    prompts = Prompts(model.pipe.tokenizer, model.pipe.text_encoder, Cpu(), AtOnce())
     one, other = prompts.encode("a"), prompts.encode("b")
     assert torch.equal(blend([one], [0.3]), one)
     assert torch.allclose(blend([one, other], [3, 1]), 0.75 * one + 0.25 * other)
