@@ -112,7 +112,23 @@ class Config(BaseModel):
     model: str | None = Field(
         default=None,
         min_length=1,
-        description="Model of a pipeline that has several; unset is that pipeline's own choice.",
+        description=(
+            "What the diffusion pipeline paints with: sd-turbo, sd15-lcm, a folder in diffusers' layout, or "
+            "owner/name or owner/name@revision of the model hub; unset is sd-turbo."
+        ),
+    )
+    vae: Annotated[Literal["tiny", "full"], BeforeValidator(_lower)] = Field(
+        default="tiny",
+        description="Autoencoder of the model: a tiny one, or its own full one, which takes several times as long.",
+    )
+    attention: Annotated[Literal["sdpa", "xformers"], BeforeValidator(_lower)] = Field(
+        default="sdpa",
+        description="Attention of the model: torch's own, or that of xformers where it is installed.",
+    )
+    model_dir: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder in which models of the hub are stored; unset is the hub client's own, as HF_HOME says.",
     )
     gpu_device: int = Field(default=0, ge=0, le=255, description="Number of the GPU to use, where there is one.")
     prompt: str = _session_default("prompt")

@@ -73,6 +73,8 @@ def test_a_session_starts_with_the_defaults_of_the_settings() -> None:
         ("ice_servers", '[{"url', "is not valid JSON"),
         ("allowed_origins", "example.org", "is not an origin"),
         ("allowed_origins", "https://example.org/page", "is not an origin"),
+        ("vae", "huge", "'tiny' or 'full'"),
+        ("attention", "flash", "'sdpa' or 'xformers'"),
         ("log_level", "loud", "'debug', 'info', 'warning' or 'error'"),
     ],
 )

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
-from pipeline.catalog import MODEL_VARIABLE
+from pipeline.catalog import ATTENTION_VARIABLE, MODEL_DIR_VARIABLE, MODEL_VARIABLE, VAE_VARIABLE
 from pipeline.registry import available
 from pipeline.worker.supervisor import WORKER_MODULE, Supervisor
 from webrtc_server.config import Config
@@ -74,11 +74,13 @@ def _with_fallbacks(pipeline: str) -> list[str]:
 
 def _worker_environment(config: Config) -> dict[str, str]:
     """What of the configuration is the worker's business."""
-    environment = {}
+    environment: dict[str, str] = {VAE_VARIABLE: config.vae, ATTENTION_VARIABLE: config.attention}
     if config.gpu_device:  # else the first there is, or what this process was told by CUDA_VISIBLE_DEVICES itself
         environment["CUDA_VISIBLE_DEVICES"] = str(config.gpu_device)
     if config.model is not None:
         environment[MODEL_VARIABLE] = config.model
+    if config.model_dir is not None:
+        environment[MODEL_DIR_VARIABLE] = config.model_dir
     return environment
 
 
