@@ -111,7 +111,9 @@ class Mixing(Identity):
 
 def test_a_steadiness_that_blurs_is_seen_to() -> None:
     off, on = (steadied(Mixing(), steadiness, 256) for steadiness in (0.0, 0.8))
-    assert 3.5 < off.flicker < 4.6
-    assert on.flicker < off.flicker / 2
+    assert 3.5 < off.still < 4.6
+    assert 3.5 < off.moving < 4.6
+    assert on.still < off.still / 2
+    assert on.moving > 1.2 * on.still
     assert on.sharpness < 0.9 * off.sharpness
     assert 0 < off.ms < on.ms * 3

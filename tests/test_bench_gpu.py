@@ -59,7 +59,7 @@ SECTIONS = {
     "sd15": ["steps_4_self_fps"],
 }
 # What a CPU does not tell, or has not.
-ON_A_GPU = re.compile("allocated|peak|reserved|session_mb|stated|graphs_batch")
+ON_A_GPU = re.compile("allocated|peak|reserved|session_mb|stated")
 
 
 @pytest.mark.parametrize(

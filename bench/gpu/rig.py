@@ -6,7 +6,6 @@ other sessions may be begun before the last one is fetched.
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -73,16 +72,11 @@ class Rig:
         pipe = self.engine._model.pipe
         return cost(pipe.unet, pipe.vae, self.scale.side, self.scale.side)
 
-    def load(self, key: str, **flags: bool) -> Diffusion:
+    def load(self, key: str, graphs: bool | None = None) -> Diffusion:
         """Another engine; who loads it closes it."""
-        engine = Diffusion(str(self.models[key]), threads=1, executor=AtOnce(), **flags)
+        engine = Diffusion(str(self.models[key]), threads=1, executor=AtOnce(), graphs=graphs)
         engine.load(lambda progress: None)
         return engine
-
-    @property
-    def has_graphs(self) -> bool:
-        """Whether this engine can record CUDA graphs, on this device."""
-        return self.device.type == "cuda" and "graphs" in inspect.signature(Diffusion.__init__).parameters
 
     def settings(self, steps: int = 1, cfg_type: str = "none", prompt: str = "oil on canvas") -> Settings:
         wanted = {"pipeline": "diffusion", "prompt": prompt, "steps": steps, "cfg_type": cfg_type}
