@@ -42,6 +42,7 @@ SECTIONS = {
     "stages": [f"{name}_ms" for name in "upload colour_in encode unet decode colour_out download".split()],
     "steps": [f"steps_{name}_fps" for name in ("1_none", "2_none", "4_none", "4_full")],
     "batches": [f"batch_{count}_{unit}" for count in (1, 2) for unit in ("ms", "fps")],
+    "steadiness": [f"batch_{count}_{unit}" for count in (1, 2) for unit in ("off_fps", "on_fps", "cost_percent")],
     "held": ["sessions", "least_fps", "p95_ms"],
     "versus": [f"steps_{steps}_{name}" for steps in (1, 4) for name in ("package_ms", "ours_ms", "times")],
     "share": [
@@ -233,6 +234,8 @@ def test_all_of_it_runs_small(tmp_path: Path) -> None:
         for name, value in found.items():
             if value is None:
                 assert ON_A_GPU.search(name), f"{section}: {name}"
+            elif name.endswith("_cost_percent"):
+                assert value < 100
             elif name not in ("sessions", "steps_1_mean_levels", "steps_4_mean_levels"):
                 assert 0 < value < 1e5, f"{section}: {name} is {value}"
     assert 0 <= figures["held"]["sessions"] <= SMALL.most_sessions

@@ -22,7 +22,7 @@ from bench.gpu.held import held
 from bench.gpu.memory import memory
 from bench.gpu.models import SD15, SD_TURBO, write
 from bench.gpu.precision import precision
-from bench.gpu.rates import batches, graphs, sd15, steps
+from bench.gpu.rates import batches, graphs, sd15, steadiness, steps
 from bench.gpu.report import Section
 from bench.gpu.rig import FULL, SMALL, Figures, Rig
 from bench.gpu.share import share
@@ -36,6 +36,7 @@ SECTIONS: dict[str, Callable[[Rig], Figures]] = {
     "stages": stages,
     "steps": steps,
     "batches": batches,
+    "steadiness": steadiness,
     "held": held,
     "versus": versus,
     "share": share,

@@ -29,6 +29,16 @@ def batches(rig: Rig) -> Figures:
     return figures
 
 
+def steadiness(rig: Rig) -> Figures:
+    """What the averages over time cost, one step, one session and the largest batch."""
+    figures: Figures = {}
+    for count in (1, rig.scale.batches[-1]):
+        off, on = (fps(rig, rig.sessions(count, steadiness=value)) for value in (0.0, 0.6))
+        figures |= {f"batch_{count}_off_fps": count * off, f"batch_{count}_on_fps": count * on}
+        figures[f"batch_{count}_cost_percent"] = 100 * (1 - on / off)
+    return figures
+
+
 def graphs(rig: Rig) -> Figures:
     """One step, with every operation launched by itself and with all recorded; a CPU only rehearses the latter."""
     figures: Figures = {}

@@ -31,6 +31,7 @@ Figures: TypeAlias = dict[str, float | None]  # by name, with the unit last; Non
 
 CAMERA = (1280, 720)
 CAMERA_PICTURES = 4  # different ones, in turns
+STEADINESS: float = Settings.model_fields["steadiness"].default
 GUIDANCE = 1.4  # for the guidance methods that compute one
 PATCH = 40  # pixels
 
@@ -78,15 +79,27 @@ class Rig:
         engine.load(lambda progress: None)
         return engine
 
-    def settings(self, steps: int = 1, cfg_type: str = "none", prompt: str = "oil on canvas") -> Settings:
-        wanted = {"pipeline": "diffusion", "prompt": prompt, "steps": steps, "cfg_type": cfg_type}
+    def settings(
+        self, steps: int = 1, cfg_type: str = "none", prompt: str = "oil on canvas", steadiness: float = STEADINESS
+    ) -> Settings:
+        wanted: dict[str, object] = {"pipeline": "diffusion", "prompt": prompt, "steps": steps, "cfg_type": cfg_type}
+        wanted["steadiness"] = steadiness
         guidance = GUIDANCE if cfg_type != "none" else 1.0
         side = {"width": self.scale.side, "height": self.scale.side}  # smaller than a client may ask for, if small
         return Settings.model_validate(wanted | {"guidance": guidance}).model_copy(update=side)
 
-    def sessions(self, count: int, steps: int = 1, cfg_type: str = "none", engine: Diffusion | None = None) -> Sessions:
+    def sessions(
+        self,
+        count: int,
+        steps: int = 1,
+        cfg_type: str = "none",
+        engine: Diffusion | None = None,
+        steadiness: float = STEADINESS,
+    ) -> Sessions:
         engine = engine or self.engine
-        states = [engine.new_state(self.settings(steps, cfg_type, f"picture {index}")) for index in range(count)]
+        states = [
+            engine.new_state(self.settings(steps, cfg_type, f"picture {index}", steadiness)) for index in range(count)
+        ]
         return Sessions(engine, states, self.cameras(PixelFormat.I420))
 
     def cameras(self, pixel_format: PixelFormat) -> list[Frame]:
