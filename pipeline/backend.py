@@ -77,6 +77,11 @@ Contra = TypeVar("Contra", contravariant=True)
 class Starts(Protocol[Contra]):
     """What a back end may offer beside `step`, if a device does its work: to go on with something else meanwhile."""
 
+    @property
+    def works_aside(self) -> bool:
+        """Whether the device goes on by itself. If not, everything is done when `start` returns, and who waits for
+        the next batch's `start` before it takes the answers holds them up."""
+
     def start(self, batch: Sequence[tuple[Contra, Frame]]) -> Callable[[], list[Frame | PipelineError]]:
         """Begin as `step` would, and return what waits for the answers; that is called once, from the same thread.
 

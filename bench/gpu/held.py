@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.gpu.rig import Figures, Finish, Rig, Sessions, ahead, begin, check, drive
+from bench.gpu.rig import Figures, Finish, Rig, Sessions, check, drive
 from pipeline.policy.scheduler import next_batch
 
 CAMERA_FPS = 30.0
@@ -99,8 +99,8 @@ def clocked(sessions: Sessions, seconds: float) -> Run:
                 served += 1
                 taken[number], turns[number] = pictures[number], served
             came = {number: first[number] + period * pictures[number] for number in chosen}
-            under_way.append((begin(engine, sessions.batch(served, chosen)), came))
-            if len(under_way) > ahead(engine):
+            under_way.append((engine.start(sessions.batch(served, chosen)), came))
+            if len(under_way) > int(engine.works_aside):  # so many may be begun before the oldest is fetched
                 fetch()
         elif under_way:
             fetch()

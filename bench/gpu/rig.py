@@ -136,20 +136,6 @@ class Sessions:
         return time.perf_counter() - started
 
 
-def ahead(engine: Diffusion) -> int:
-    """How many batches may be begun before the oldest is fetched."""
-    return 1 if hasattr(engine, "start") else 0
-
-
-def begin(engine: Diffusion, batch: Batch) -> Finish:
-    """The batch under way; what is returned gives the answers, and waits for them."""
-    start: Callable[[Batch], Finish] | None = getattr(engine, "start", None)
-    if start:
-        return start(batch)
-    answers = engine.step(batch)
-    return lambda: answers
-
-
 def drive(engine: Diffusion, batches: Iterable[Batch]) -> None:
     """One batch after the other, as a session has one frame under way at a time. Raises what a frame failed with."""
     for batch in batches:

@@ -46,7 +46,7 @@ class Flight:
         try:
             if isinstance(backend, Starts):
                 results = backend.start(entries)
-                self.under_way = True
+                self.under_way = backend.works_aside
                 return results
             painted = backend.step(entries)
         except Exception as error:

@@ -184,6 +184,7 @@ class Overlapping(FaultBackend):
     """Begins at once, and finishes when it may; notes both."""
 
     batch_limit: ClassVar[int] = 2
+    works_aside = True
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -267,6 +268,18 @@ def test_others_are_begun_before_the_answers_are_waited_for(device: Overlapping,
         "finish d+e",
         "finish a",
     ]
+
+
+def test_what_is_painted_when_it_is_begun_is_answered_before_others_are(
+    device: Overlapping, overlapped: Painter
+) -> None:
+    device.works_aside = False
+    a, b = in_turn(overlapped, "a", "b")
+    device.meanwhile = b.submit
+    begin(device, a)
+    device.may_finish.release(20)
+    assert a.error() is b.error() is None
+    assert device.events == ["start a", "finish a", "start b", "finish b"]
 
 
 def test_a_session_alone_is_never_in_two_batches(device: Overlapping, overlapped: Painter) -> None:

@@ -55,6 +55,10 @@ class Diffusion:
         return self._compute.name
 
     @property
+    def works_aside(self) -> bool:
+        return self._compute.staged
+
+    @property
     def model(self) -> str:
         return self._model.name
 
