@@ -26,6 +26,7 @@ from webrtc_server.observe.log import get_logger
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.sdp_guard import OfferPlan
 from webrtc_server.rtc.datachannel import ControlChannel
+from webrtc_server.rtc.receiver import VideoReceiver
 from webrtc_server.rtc.track_in import discard, drain_video
 
 CLOSED_MEANWHILE = "The session was ended before it was connected."
@@ -63,6 +64,7 @@ class Peer:
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self._listener = listener
         self._channel: ControlChannel | None = None
+        self._input: VideoReceiver | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._input_mid = ""
         self._closed = False
@@ -96,6 +98,9 @@ class Peer:
             if transceiver.kind != "video":
                 continue
             is_input, is_output = transceiver.mid == plan.input_mid, transceiver.mid == plan.output_mid
+            if is_input:
+                self._input = VideoReceiver(transceiver.receiver)
+                self._spawn(self._input.run(), "loss repair")
             if is_output:
                 transceiver.sender.replaceTrack(painted)
             roles = {(True, True): "sendrecv", (True, False): "recvonly", (False, True): "sendonly"}
@@ -131,8 +136,10 @@ class Peer:
             self._listener.gone(Code.ICE_FAILED)
 
     async def numbers(self) -> dict[str, float | None]:
-        """What RTCP and the transport say: round-trip time in ms, loss 0..1, bytes each way."""
+        """What RTCP, the transport and the receiver say; docs/reference/protocol.md has the names."""
         numbers: dict[str, float | None] = {}
+        if self._input:
+            numbers.update(self._input.numbers())
         report = await self._connection.getStats()
         for entry in report.values():
             if entry.type == "remote-inbound-rtp" and entry.kind == "video":
