@@ -131,7 +131,7 @@ async def test_one_packet_lost_for_good_does_not_freeze_the_picture(start_server
         assert numbers["holes_given_up"] == numbers["packets_lost"] == 1
         assert numbers["plis_sent"] >= 1
         assert numbers["key_frames_received"] >= 2
-        assert 0.2 < freeze < 0.5
+        assert freeze < 0.5
 
 
 async def test_picture_keeps_flowing_at_five_percent_loss_both_ways(start_server: StartServer) -> None:

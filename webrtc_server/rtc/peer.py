@@ -83,6 +83,8 @@ class Peer:
         if self._closed:
             raise ClientError(Code.ICE_FAILED, CLOSED_MEANWHILE)
         self._spawn(self._watch_connecting(), "connect timeout")
+        if self._input:
+            self._spawn(self._input.run(), "loss repair")
         return self._for_clients(str(self._connection.localDescription.sdp))
 
     def _for_clients(self, sdp: str) -> str:
@@ -100,7 +102,6 @@ class Peer:
             is_input, is_output = transceiver.mid == plan.input_mid, transceiver.mid == plan.output_mid
             if is_input:
                 self._input = VideoReceiver(transceiver.receiver)
-                self._spawn(self._input.run(), "loss repair")
             if is_output:
                 transceiver.sender.replaceTrack(painted)
             roles = {(True, True): "sendrecv", (True, False): "recvonly", (False, True): "sendonly"}
