@@ -229,6 +229,15 @@ def test_frame_lost_before_the_decoder_and_frame_it_cannot_decode_ask_for_a_key_
     assert inbound.numbers()["frames_dropped_decoder"] == inbound.numbers()["frames_damaged"] == 1
 
 
+def test_what_is_missing_before_a_key_frame_is_not_asked_for() -> None:
+    inbound = Inbound()
+    inbound.receive(Arrived(7, 0, 0, True, "VP8", DELTA, b"x"), 0.0)  # in the middle: nothing can be decoded yet
+    assert len(inbound.receive(Arrived(7, 9, 9000, True, "VP8", KEY, b"x"), 0.0)) == 1
+    assert inbound.tick(0.0).nack == ()
+    assert inbound.tick(LIMIT_MAX).frames == []
+    assert inbound.numbers()["holes_given_up"] == 0
+
+
 def test_packets_after_giving_up_are_late_and_harmless() -> None:
     inbound = Inbound()
     key, late = (Arrived(7, number, number * 3000, True, "VP8", KEY, b"x") for number in (0, 1))

@@ -123,7 +123,7 @@ async def test_one_packet_lost_for_good_does_not_freeze_the_picture(start_server
         begin = time.monotonic()
         path.lose_for_good()
         await client.frames(60)
-        times = new_pictures(client, begin)
+        times = new_pictures(client, begin - 0.3)  # with the last one before
         freeze = max(later - earlier for earlier, later in pairwise(times))
         numbers = await numbers_of(server)
         print(f"{codec}: frozen for {freeze * 1000:.0f} ms after one packet lost for good")  # noqa: T201  a figure
@@ -131,7 +131,7 @@ async def test_one_packet_lost_for_good_does_not_freeze_the_picture(start_server
         assert numbers["holes_given_up"] == numbers["packets_lost"] == 1
         assert numbers["plis_sent"] >= 1
         assert numbers["key_frames_received"] >= 2
-        assert freeze < 0.5
+        assert 0.15 < freeze < 0.5
 
 
 async def test_picture_keeps_flowing_at_five_percent_loss_both_ways(start_server: StartServer) -> None:
