@@ -8,6 +8,7 @@ Bare names count in `.env` only, for shells and platforms set `PROMPT` and `HOST
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -153,6 +154,27 @@ class Config(BaseModel):
             "Done anyhow where the server listens on a loopback address only."
         ),
     )
+    turn_url: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)] = Field(
+        default=(),
+        description=(
+            "Addresses of a coturn server with use-auth-secret (turn:turn.example.org:3478), between commas. "
+            "Each client gets a password of its own, which expires after an hour."
+        ),
+    )
+    turn_secret: SecretStr | None = Field(
+        default=None, description="The secret shared with that coturn server, its static-auth-secret."
+    )
+    public_ip: str | None = Field(
+        default=None,
+        description="Address at which clients reach this machine, if it is behind one-to-one NAT (cloud, container).",
+    )
+    udp_port_min: int | None = Field(
+        default=None,
+        ge=1024,
+        le=65535,
+        description="First UDP port for media, 1024 to 65535; unset takes any. A session needs one, on each address.",
+    )
+    udp_port_max: int | None = Field(default=None, ge=1024, le=65535, description="Last UDP port for media.")
     allowed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)] = Field(
         default=(),
         description=(
@@ -193,6 +215,46 @@ class Config(BaseModel):
             if origin != "*" and (scheme not in ("http", "https") or not rest or "/" in rest):
                 raise ValueError(f"{origin!r} is not an origin; write https://example.org, without a path, or *")
         return value
+
+    @field_validator("turn_url")
+    @classmethod
+    def _turn_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if not url.startswith(("turn:", "turns:")):
+                raise ValueError(f"{url!r} must start with turn: or turns:")
+        return value
+
+    @field_validator("turn_secret")
+    @classmethod
+    def _secret_with_url(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if bool(value and value.get_secret_value()) != bool(info.data.get("turn_url")):
+            raise ValueError("turn_url and turn_secret go together: set both or neither")
+        return value
+
+    @field_validator("public_ip")
+    @classmethod
+    def _ip_address(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else str(ipaddress.ip_address(value))
+        except ValueError:
+            raise ValueError(f"{value!r} is not an IP address; a name does not do here") from None
+
+    @field_validator("udp_port_max")
+    @classmethod
+    def _whole_range(cls, value: int | None, info: ValidationInfo) -> int | None:
+        lowest = info.data.get("udp_port_min")
+        if (value is None) != (lowest is None):
+            raise ValueError("udp_port_min and udp_port_max go together: set both or neither")
+        if value is not None and lowest is not None and value < lowest:
+            raise ValueError(f"must not be below udp_port_min, {lowest}")
+        return value
+
+    @property
+    def udp_ports(self) -> range | None:
+        """The ports for media, or None for any."""
+        if self.udp_port_min is None or self.udp_port_max is None:
+            return None
+        return range(self.udp_port_min, self.udp_port_max + 1)
 
     def session_settings(self, pipeline: str) -> Settings:
         """The settings with which a session of `pipeline` starts."""
@@ -249,6 +311,8 @@ def _origin(name: str, flags: Mapping[str, object], env_file: Path) -> str:
     if prefixed in (key.upper() for key in os.environ):
         return f"{prefixed} in the environment"
     in_file = {key.upper() for key in dotenv_values(env_file)}
+    if not in_file & {prefixed, name.upper()}:
+        return prefixed  # set nowhere, where it should be
     return f"{prefixed if prefixed in in_file else name.upper()} in {env_file}"
 
 

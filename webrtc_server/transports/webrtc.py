@@ -18,7 +18,8 @@ from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.messages import ErrorData, ServerData, encode
 from webrtc_server.protocol.sdp_guard import OfferPlan, codec
 from webrtc_server.rtc.datachannel import ControlChannel
-from webrtc_server.rtc.peer import IceServers, Peer
+from webrtc_server.rtc.peer import Peer
+from webrtc_server.rtc.reach import Reach
 from webrtc_server.rtc.track_out import TIME_BASE, PaintedTrack, ticks
 from webrtc_server.sessions.session import Session
 
@@ -26,10 +27,10 @@ from webrtc_server.sessions.session import Session
 class WebRtcTransport:
     """Implements `sessions.interfaces.Transport` and `rtc.peer.Listener`. `gone` is called once the peer is lost."""
 
-    def __init__(self, session: Session[VideoPicture], ice_servers: IceServers, gone: Callable[[], None]) -> None:
+    def __init__(self, session: Session[VideoPicture], reach: Reach, gone: Callable[[], None]) -> None:
         self._session = session
         self._gone = gone
-        self._peer = Peer(ice_servers, self)
+        self._peer = Peer(reach, self)
         self._track = PaintedTrack(self._count_sent, self._plain)
         self._channel: ControlChannel | None = None
         self._multiple = 1  # of the sides of a picture that the codec takes

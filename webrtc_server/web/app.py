@@ -16,8 +16,8 @@ from pipeline.registry import available
 from pipeline.worker.supervisor import WORKER_MODULE, Supervisor
 from webrtc_server.config import Config
 from webrtc_server.limits import OFFER_BYTES
-from webrtc_server.rtc import patches
-from webrtc_server.rtc.peer import IceServer
+from webrtc_server.rtc import patches, udp_range
+from webrtc_server.rtc.reach import Reach
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.sessions.painters import Painters
 from webrtc_server.static_files import static_dir
@@ -39,18 +39,19 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     painters = Painters(supervisor, pipeline, reason, config.model)
     manager = SessionManager(painters, config.session_settings(pipeline), config.max_sessions)
     codec = ThreadPoolExecutor(CODEC_THREADS, "pictures")
-    ice_servers = [
-        IceServer(server.urls, server.username, server.credential.get_secret_value() if server.credential else None)
-        for server in config.ice_servers
-    ]
+    reach = Reach.of(config)
     patches.end_consent_checks_with_the_connection()
+    patches.bound_gathering()
     if config.ice_loopback or _is_loopback(config.host):
         patches.offer_loopback()
 
     async def parts(app: web.Application) -> AsyncIterator[None]:
+        release_ports = udp_range.use(asyncio.get_running_loop(), reach.udp_ports) if reach.udp_ports else None
         supervisor.start()
         manager.start()
         yield  # the sessions end before the connections that carry them: see on_shutdown
+        if release_ports:
+            release_ports()
         await supervisor.close()
         codec.shutdown(cancel_futures=True)
 
@@ -60,9 +61,9 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(lambda _: manager.close())
     app.cleanup_ctx.append(parts)
-    app.add_routes(SessionApi(manager, ice_servers).routes())
+    app.add_routes(SessionApi(manager, reach).routes())
     app.add_routes(WebSocketApi(manager, codec).routes())
-    app.add_routes(InfoApi(manager, ice_servers).routes())
+    app.add_routes(InfoApi(manager, reach).routes())
     app.add_routes(_pages())
     return app
 

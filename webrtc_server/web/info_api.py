@@ -9,7 +9,7 @@ from aiohttp import web
 
 from pipeline.settings import Settings
 from webrtc_server.protocol.error_codes import Code
-from webrtc_server.rtc.peer import IceServers
+from webrtc_server.rtc.reach import Reach
 from webrtc_server.sessions.manager import SessionManager
 
 DISTRIBUTION = "live-diffusion"
@@ -24,10 +24,10 @@ def version() -> str:
 
 
 class InfoApi:
-    def __init__(self, manager: SessionManager, ice_servers: IceServers) -> None:
+    def __init__(self, manager: SessionManager, reach: Reach) -> None:
         self._manager = manager
         self._painters = manager.painters
-        self._ice_servers = ice_servers
+        self._reach = reach
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -111,11 +111,11 @@ class InfoApi:
         )
 
     async def ice(self, request: web.Request) -> web.Response:
-        """For `RTCPeerConnection`."""
+        """For `RTCPeerConnection`; a TURN password in it is made for this answer."""
         servers = [
             {"urls": list(server.urls)}
             | ({"username": server.username, "credential": server.credential} if server.username else {})
-            for server in self._ice_servers
+            for server in self._reach.ice_servers()
         ]
         return web.json_response({"iceServers": servers}, headers={"Cache-Control": "no-store"})
 
