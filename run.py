@@ -10,6 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -24,6 +25,7 @@ if sys.version_info < NEEDS:  # before any line that an older Python cannot run
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 TORCH = "torch==2.13.0"
+CURRENT = "requirements-diffusion-current.txt"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -65,13 +67,17 @@ def become(command: list[str]) -> None:
 
 def make_venv() -> Path:
     """The Python of .venv, which is made first if it is missing."""
-    python = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    python = python_of(VENV)
     if not python.exists():
         say("Making .venv ...")
         if subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False).returncode:
             say("Cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv")
             sys.exit(NOT_READY)
     return python
+
+
+def python_of(environment: Path) -> Path:
+    return environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def pip(*arguments: str) -> bool:
@@ -155,14 +161,14 @@ class Steps:
     def summary(self) -> int:
         say("\n== summary")
         for name, result, seconds in self.rows:
-            say(f"{name:<18}{seconds:7.1f} s  {result}")
+            say(f"{name:<20}{seconds:7.1f} s  {result}")
         return int(any(result == "FAILED" for _, result, _ in self.rows))
 
 
 def test(pytest_arguments: list[str]) -> int:
     """Install what the checks need, run them all even where one fails, and answer the exit code."""
     steps = Steps()
-    prepare(steps)
+    engine = prepare(steps)
     python = (sys.executable, "-m")
     tools = Path(sys.executable).parent
     steps.run("lint", *python, "ruff", "check")
@@ -171,17 +177,54 @@ def test(pytest_arguments: list[str]) -> int:
     steps.run("imports", str(tools / "lint-imports"), "--no-logo")
     page(steps)
     steps.run("tests", *python, "pytest", *pytest_arguments)
+    if engine:
+        current_diffusion(steps)
+    else:
+        steps.skip("current diffusion", "the engine is not installed, for the reason above")
     return steps.summary()
 
 
-def prepare(steps: Steps) -> None:
+def prepare(steps: Steps) -> bool:
+    """Have all that the checks need; whether the diffusion engine is there too."""
     start = time.monotonic()
     torch = install_torch(steps)  # first, so that nothing after it fetches another build
     install("requirements-dev.txt")
-    if torch and not install_diffusion():
+    engine = torch and install_diffusion()
+    if torch and not engine:
         steps.skip("diffusion", "pip could not install the engine; its tests are skipped")
     steps.rows.append(("installation", "passed", time.monotonic() - start))
     install_browser(steps)
+    return engine
+
+
+def current_diffusion(steps: Steps) -> None:
+    """The engine's tests once more, with the newest libraries that it is made for."""
+    start = time.monotonic()
+    python = install_current_diffusion()
+    if python is None:
+        steps.skip("current diffusion", f"pip could not install {CURRENT}")
+        return
+    steps.rows.append(("its installation", "passed", time.monotonic() - start))
+    steps.run("current diffusion", str(python), "-m", "pytest", "tests/pipeline/diffusion", "tests/contract")
+
+
+def install_current_diffusion() -> "Path | None":
+    """The Python of an environment inside this one that has CURRENT first and all of this one's packages after it."""
+    environment = Path(sys.prefix) / "current-diffusion"
+    python = python_of(environment)
+    done = stamp("current-diffusion", (ROOT / CURRENT).read_bytes())
+    if done.exists():
+        return python
+    say(f"\n== installing {CURRENT} into {environment} (a quarter of a gigabyte, once)")
+    made = subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(environment)], check=False)
+    if made.returncode:
+        return None
+    here, there = (sysconfig.get_path("purelib", "venv", {"base": base}) for base in (sys.prefix, str(environment)))
+    (Path(there) / "beneath.pth").write_text(here)
+    if not pip("--python", str(python), "install", "--quiet", "--no-deps", "-r", CURRENT):
+        return None
+    done.touch()
+    return python
 
 
 def install_browser(steps: Steps) -> None:

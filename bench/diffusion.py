@@ -1,14 +1,15 @@
-"""What a frame costs beside the model: the engine against the package's own way, with networks that cost nothing.
+"""What a frame costs beside the model, what a storm of prompts does to the picture, what steadiness gives and costs.
 
     python -m bench.diffusion
 
-Both give 512x512, the engine from and to the I420 of video, over the same stand-ins for UNet and VAE; in turns, for a
-busy machine is busy for both. The package's way is its `__call__` from PIL to PIL without its CUDA events,
-which a CPU lacks.
+The costs are those of the engine against the package's own way. Both give 512x512, the engine from and to the I420 of
+video, over the same stand-ins for UNet and VAE; in turns, for a busy machine is busy for both. The package's way is its
+`__call__` from PIL to PIL without its CUDA events, which a CPU lacks.
 """
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -18,22 +19,26 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from PIL import Image
-from streamdiffusion import StreamDiffusion
 from torch import Tensor
 
+from bench import package
+from bench.prompt_storm import storm
+from bench.steadiness import compared
 from pipeline.backends.diffusion import Diffusion
 from pipeline.backends.diffusion.device import Cpu
 from pipeline.backends.diffusion.loader import Model
 from pipeline.backends.diffusion.rounds import Rounds
-from pipeline.backends.diffusion.timesteps import t_indices
 from pipeline.frame import Frame, PixelFormat, Pixels
 from pipeline.settings import Settings
 from tests.pipeline.diffusion import tiny_model
+from tests.pipeline.diffusion.harness import Sensitive
 
 SIZE = 512
 CAMERA = (1280, 720)
 ROUNDS = 15
 SESSIONS = 4
+STORM = 30.0  # seconds
+STEADY_SIDE = 256  # pixels
 
 
 class Free:
@@ -80,28 +85,15 @@ def ours(
 
 
 def theirs(model: Model, size: tuple[int, int], steps: int = 1) -> Callable[[], object]:
-    stream = StreamDiffusion(model.pipe, list(t_indices(0.8, steps)), torch.float32, SIZE, SIZE, cfg_type="none")
-    stream.prepare("", "", 50, 1.0, generator=torch.Generator())
+    stream = package.new_stream(model.pipe, steps, SIZE)
     stream.vae = FreeVae()
     stream.unet = lambda latents, *_, **__: (latents,)
-    camera = Image.fromarray(noise(*size))
-    left = (size[0] - size[1]) // 2
-
-    def step() -> object:
-        fitted = camera.crop((left, 0, left + size[1], size[1])).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
-        tensor = stream.image_processor.preprocess(fitted, SIZE, SIZE)
-        with torch.no_grad():
-            output = stream.decode_image(stream.predict_x0_batch(stream.encode_image(tensor))).detach().clone()
-        return stream.image_processor.postprocess(output, output_type="pil")
-
-    return step
+    return package.step(stream, Image.fromarray(noise(*size)))
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        backend = Diffusion(str(tiny_model.build(Path(folder))), threads=1, executor=tiny_model.AtOnce())
-        backend.load(lambda progress: None)
+def costs(folder: Path) -> None:
+    """Print a table of core time."""
+    backend = loaded(folder)
     model = backend._model
     backend._rounds = Rounds(Free())
     ways: dict[str, tuple[Callable[[], object], int]] = {}
@@ -123,6 +115,25 @@ def main() -> None:
     for name, times in spent.items():
         print(f"{name:34}{np.median(times):8.1f}{min(times):8.1f}")
     backend.close()
+
+
+def loaded(folder: Path) -> Diffusion:
+    backend = Diffusion(str(folder), threads=1, executor=tiny_model.AtOnce())
+    backend.load(lambda progress: None)
+    return backend
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = tiny_model.build(Path(name))
+        costs(folder)
+        print(f"\ntiny model, 20 prompts a second for {STORM:.0f} s: {asyncio.run(storm(folder, STORM)).text}")
+        backend = loaded(folder)
+        print(f"\nsteadiness, its cost, tiny model: {compared(backend, STEADY_SIDE)}")
+        backend._rounds = Rounds(Sensitive(backend._model))
+        print(f"steadiness, networks that overdo a camera's noise: {compared(backend, STEADY_SIDE)}")
+        backend.close()
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """The models that can be asked for by name: where they come from, under which licence, how they are run best.
 
-Read from `models.toml`, and wrong entries in there are refused. An operator chooses one by its key, or a folder of
-their own; a client never names either.
+Read from `models.toml`, and wrong entries in there are refused. An operator chooses one by its key, or a folder or a
+repository of the model hub of their own choice; a client never names any of them.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import cache
 from importlib import resources
@@ -16,9 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from pipeline.errors import BackendUnavailable
 
-MODEL_VARIABLE = "LIVE_DIFFUSION_MODEL"  # of the worker's environment: a key, or a folder
-Key = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+# What the worker's environment says of the model:
+MODEL_VARIABLE = "LIVE_DIFFUSION_MODEL"  # a key, a folder, or a repository of the hub
+VAE_VARIABLE = "LIVE_DIFFUSION_VAE"  # tiny or full
+ATTENTION_VARIABLE = "LIVE_DIFFUSION_ATTENTION"  # sdpa or xformers
+MODEL_DIR_VARIABLE = "LIVE_DIFFUSION_MODEL_DIR"  # the folder in which the hub's client stores models
+
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+HUB_ID = re.compile(rf"({NAME}/{NAME})(?:@({NAME}))?")
+Key = Annotated[str, Field(pattern=rf"^([a-z0-9]+(-[a-z0-9]+)*|{NAME}/{NAME})$")]
 
 
 class _Strict(BaseModel):
@@ -26,22 +33,20 @@ class _Strict(BaseModel):
 
 
 class Source(_Strict):
-    """A repository of the model hub. `revision` is a branch, a tag or, best, a commit."""
+    """A repository of the model hub. `revision` is a branch, a tag or, best, a commit: that never changes."""
 
     repo: str = Field(pattern=rf"^{NAME}/{NAME}$")
     revision: str = Field(pattern=rf"^{NAME}$")
-    layout: Literal["pipeline", "single"]  # a folder for each part of a model, or one part
-    half_variant: Literal["fp16"] | None = None  # the word in the names of its files in half precision, if it has any
 
 
 class ModelSpec(_Strict):
-    key: Key
+    key: Key  # for a model that is not of the catalogue: its repository
     title: str = Field(min_length=1)
     base: Source
-    vae: Source
+    vae: Source | None = None  # a tiny one; None: the model's own full one
     lora: Source | None = None
-    steps: int = Field(ge=1, le=4)
-    cfg_type: Literal["none", "self", "full", "initialize"]
+    steps: int | None = Field(default=None, ge=1, le=4)  # that the model is made for; None: not known
+    cfg_type: Literal["none", "self", "full", "initialize"] | None = None  # that it is best run with; None: not known
     licence: str = Field(min_length=1)
     notice: str = Field(min_length=1)  # what an operator has to know of the licence, in a sentence
 
@@ -58,9 +63,10 @@ def models() -> dict[str, ModelSpec]:
 
 
 def find(wanted: str | None) -> ModelSpec | Path:
-    """The model with the key `wanted`, or the folder of that name; the default for None or an empty text.
+    """The model with the key `wanted`, the folder of that name, or the repository `owner/name` or
+    `owner/name@revision` of the hub; the catalogue's first model for None or an empty text.
 
-    Raises BackendUnavailable if there is neither.
+    A folder that is there wins over a repository of the same name. Raises BackendUnavailable if it is none of them.
     """
     if not wanted:
         return next(iter(models().values()))
@@ -68,6 +74,22 @@ def find(wanted: str | None) -> ModelSpec | Path:
         return spec
     if (folder := Path(wanted).expanduser()).is_dir():
         return folder
+    if named := HUB_ID.fullmatch(wanted):
+        return on_hub(named[1], named[2] or "main")
+    shown = re.sub(r"//[^/]*@", "//", wanted)  # a URL is no model, and its password is nobody's business
     raise BackendUnavailable(
-        f"There is no model {wanted!r}.", f"Choose one of {', '.join(models())}, or a folder in diffusers' layout."
+        f"There is no model {shown!r}.",
+        f"Choose one of {', '.join(models())}, a folder in diffusers' layout, or owner/name of the model hub.",
+    )
+
+
+def on_hub(repo: str, revision: str) -> ModelSpec:
+    """A model that is not of the catalogue, with the tiny VAE that all of Stable Diffusion 1 and 2 share."""
+    return ModelSpec(
+        key=repo,
+        title=repo,
+        base=Source(repo=repo, revision=revision),
+        vae=next(iter(models().values())).vae,
+        licence="not known here",
+        notice=f"Read the licence on the page of {repo} before use.",
     )

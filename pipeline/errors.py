@@ -6,8 +6,8 @@
         +-- FrameTooLarge its size is over the limit
     +-- BackendUnavailable  the pipeline cannot be loaded on this machine
     +-- StillLoading      the pipeline is not there yet; frames pass unpainted
-    +-- OutOfMemory       the device has no memory for this frame
-    +-- DeviceLost        the device answers nothing but errors: this process cannot paint any more
+    +-- OutOfMemory       the device has no room for this frame; later ones, or smaller ones, may pass
+    +-- DeviceLost        this process cannot use its device any more, and has to end
 
 The codes are those of the client protocol; `webrtc_server.protocol.error_codes` gives them their status and text.
 """

@@ -19,7 +19,8 @@ AUTO = "auto"
 class Entry:
     """A pipeline by name: `path` is `module:Class`, `modules` what it imports, `advice` how they get installed.
 
-    One that is made `for_gpu` runs without a GPU too, but only if it is asked for: it is far too slow there.
+    One that is made `for_gpu` runs without a GPU too, but only if it is asked for: it is far too slow there. One that
+    `has_models` is made with one of the catalogue, and can be loaded with another while it paints.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Entry:
     modules: tuple[str, ...] = ()
     advice: str = ""
     for_gpu: bool = False
+    has_models: bool = False
 
     def missing(self) -> str | None:
         """Why this pipeline cannot run here, or None if it can."""
@@ -45,6 +47,7 @@ ENTRIES = {
             ("torch", "diffusers", "transformers", "streamdiffusion"),
             "run `pip install '.[diffusion]'`",
             for_gpu=True,
+            has_models=True,
         ),
         Entry(
             "neural-style",
@@ -95,8 +98,13 @@ def choose(wanted: str = AUTO) -> Choice:
     return Choice(name, f"the best that runs {'on a GPU' if ENTRIES[name].for_gpu else 'without a GPU'}")
 
 
-def make(name: str) -> Backend[Any]:
-    """A new, not yet loaded back end. Raises KeyError for an unknown name."""
-    module, _, attribute = ENTRIES[name].path.partition(":")
-    backend: Backend[Any] = getattr(import_module(module), attribute)()
+def make(name: str, model: str | None = None) -> Backend[Any]:
+    """A new, not yet loaded back end. Raises KeyError for an unknown name.
+
+    `model` goes to a pipeline that has models (None: its own choice), and means nothing to the others.
+    """
+    entry = ENTRIES[name]
+    module, _, attribute = entry.path.partition(":")
+    made = getattr(import_module(module), attribute)
+    backend: Backend[Any] = made(model) if entry.has_models else made()
     return backend

@@ -26,7 +26,7 @@ from pydantic import (
 Apply = Literal["live", "rebuild"]
 MAX_PROMPT = 1000  # characters after NFC; a longer text does not fit any text encoder here
 MAX_PROMPTS = 4
-MAX_TEXTS_BYTES = 10 * 1024  # of all texts together, as UTF-8: a message with all settings is to stay under 16 KiB
+MAX_TEXTS_BYTES = 9 * 1024  # of all texts together, as UTF-8: a message with all settings is to stay under 16 KiB
 MAX_PROBLEMS = 30  # unknown settings that are named; a message may hold thousands
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from pipeline import registry
-from tests.fakes import fault_backend
+from pipeline import catalog, registry
+from tests.fakes import fault_backend, greys
 from tests.fakes.footprint import Footprint, leaked
 from tests.fakes.server import RunningServer
 from tests.pipeline.diffusion import tiny_model
@@ -42,6 +42,14 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pipelines `fault` and `broken` exist."""
     entries = {entry.name: entry for entry in (fault_backend.ENTRY, fault_backend.BROKEN)}
     monkeypatch.setattr(registry, "ENTRIES", registry.ENTRIES | entries)
+
+
+@pytest.fixture
+def models_on_command(faults: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one pipeline with models is `greys`, and the catalogue is its own."""
+    others = {name: entry for name, entry in registry.ENTRIES.items() if not entry.has_models}
+    monkeypatch.setattr(registry, "ENTRIES", {greys.ENTRY.name: greys.ENTRY} | others)
+    monkeypatch.setattr(catalog, "models", lambda: greys.CATALOGUE)
 
 
 StartServer = Callable[..., Awaitable[RunningServer]]

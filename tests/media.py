@@ -21,12 +21,13 @@ QUALITY = 90
 Photograph = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
-def camera_film(folder: Path) -> Path:
-    """The film in `folder`, made at the first call."""
-    path = folder / "camera.mjpeg"
+def camera_film(folder: Path, still: bool = False) -> Path:
+    """The film in `folder`, made at the first call; `still` shows its first picture all the time."""
+    path = folder / ("still.mjpeg" if still else "camera.mjpeg")
     if not path.exists():
         picture = photograph(ZOOM)
-        path.write_bytes(b"".join(_frame(picture, index / FRAMES) for index in range(FRAMES)))
+        pictures = [_frame(picture, index / FRAMES) for index in range(1 if still else FRAMES)]
+        path.write_bytes(b"".join(pictures) * (FRAMES // len(pictures)))
     return path
 
 

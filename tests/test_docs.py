@@ -68,14 +68,18 @@ def test_every_make_target_is_listed() -> None:
 
 def test_compose_services_are_locked_down() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    assert set(services) == {"cpu", "gpu"}
+    assert set(services) == {"cpu", "gpu", "turn"}
     for name, service in services.items():
         assert service["profiles"] == [name]
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["read_only"] is service["init"] is True
         assert service["tmpfs"] == ["/tmp"]
-        assert service["stop_grace_period"] == "40s"
+        assert service["stop_grace_period"] == ("10s" if name == "turn" else "40s")
+    (turn,) = services["turn"]["command"]
+    assert "--use-auth-secret" in turn
+    assert "--denied-peer-ip=10.0.0.0-10.255.255.255" in turn  # no way into the network around it
+    assert '--static-auth-secret="$${LIVE_DIFFUSION_TURN_SECRET:?' in turn  # the shell's, so that others need none
     assert services["gpu"]["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
 
 

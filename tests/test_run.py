@@ -9,6 +9,7 @@ import ast
 import signal
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with what run.py reads, inside a virtual environment that is a plain folder."""
     root = tmp_path / "checkout"
     root.mkdir()
-    for name in ("requirements.txt", "requirements-dev.txt", ".env.example", "pyproject.toml"):
+    for name in ("requirements.txt", "requirements-dev.txt", run.CURRENT, ".env.example", "pyproject.toml"):
         (root / name).write_bytes((run.ROOT / name).read_bytes())
     environment = tmp_path / "environment"
     environment.mkdir()
@@ -230,7 +231,10 @@ def test_the_summary_fails_if_any_check_did(capsys: pytest.CaptureFixture[str]) 
     assert [line.split(" s  ")[1] for line in last] == ["passed", "skipped: no such tool", "FAILED", "passed"]
 
 
-def test_all_checks_run_in_order_and_arguments_reach_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("engine", [True, False])
+def test_all_checks_run_in_order_and_arguments_reach_pytest(
+    engine: bool, checkout: Path, pip: Pip, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     commands: list[tuple[str, ...]] = []
 
     def note(self: run.Steps, name: str, *command: str) -> bool:
@@ -239,11 +243,55 @@ def test_all_checks_run_in_order_and_arguments_reach_pytest(monkeypatch: pytest.
 
     monkeypatch.setattr(run.Steps, "run", note)
     monkeypatch.setattr(run.Steps, "summary", lambda self: 7)
-    monkeypatch.setattr(run, "prepare", lambda steps: None)
+    monkeypatch.setattr(run, "prepare", lambda steps: engine)
     monkeypatch.setattr(run, "page", lambda steps: None)
     assert run.test(["-k", "config"]) == 7
-    assert [command[0] for command in commands] == ["lint", "format", "types", "imports", "tests"]
-    assert commands[-1][-3:] == ("pytest", "-k", "config")
+    names = ["lint", "format", "types", "imports", "tests", *(["current diffusion"] if engine else [])]
+    assert [command[0] for command in commands] == names
+    assert commands[4][-3:] == ("pytest", "-k", "config")
+    if engine:
+        python = run.python_of(Path(sys.prefix) / "current-diffusion")
+        assert commands[5][1:] == (str(python), "-m", "pytest", "tests/pipeline/diffusion", "tests/contract")
+    else:
+        assert "== current diffusion: skipped, the engine is not installed" in capsys.readouterr().out
+
+
+def test_current_diffusion_libraries_lie_over_the_packages_that_are_here(
+    checkout: Path, pip: Pip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Path(sysconfig.get_path("purelib", "venv", {"base": sys.prefix}))
+    here.mkdir(parents=True)
+    python = run.install_current_diffusion()
+    assert python
+    wanted = ("--python", str(python), "install", "--quiet", "--no-deps", "-r", run.CURRENT)
+    assert pip == [wanted]
+    command = [str(python), "-c", "import sys; print(*sys.path, sep='\\n')"]
+    seen = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert seen[-2:] == [sysconfig.get_path("purelib", "venv", {"base": str(python.parents[1])}), str(here)]
+    assert run.install_current_diffusion() == python
+    assert pip == [wanted], "once"
+    (checkout / run.CURRENT).write_text("diffusers==0.43.0\n")
+    assert run.install_current_diffusion() == python
+    assert pip == [wanted, wanted]
+
+
+def test_current_diffusion_libraries_that_cannot_be_installed_are_tried_again_and_told(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tries: list[tuple[str, ...]] = []
+
+    def fail(*arguments: str) -> bool:
+        tries.append(arguments)
+        return False
+
+    monkeypatch.setattr(run, "pip", fail)
+    for _ in range(2):
+        steps = run.Steps()
+        run.current_diffusion(steps)
+        assert [(name, result) for name, result, _ in steps.rows] == [
+            ("current diffusion", f"skipped: pip could not install {run.CURRENT}")
+        ]
+    assert len(tries) == 2
 
 
 def test_without_node_the_page_is_skipped_with_a_reason(

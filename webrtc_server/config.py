@@ -8,6 +8,7 @@ Bare names count in `.env` only, for shells and platforms set `PROMPT` and `HOST
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -112,7 +113,23 @@ class Config(BaseModel):
     model: str | None = Field(
         default=None,
         min_length=1,
-        description="Model of a pipeline that has several; unset is that pipeline's own choice.",
+        description=(
+            "What the diffusion pipeline paints with: sd-turbo, sd15-lcm, a folder in diffusers' layout, or "
+            "owner/name or owner/name@revision of the model hub; unset is sd-turbo."
+        ),
+    )
+    vae: Annotated[Literal["tiny", "full"], BeforeValidator(_lower)] = Field(
+        default="tiny",
+        description="Autoencoder of the model: a tiny one, or its own full one, which takes several times as long.",
+    )
+    attention: Annotated[Literal["sdpa", "xformers"], BeforeValidator(_lower)] = Field(
+        default="sdpa",
+        description="Attention of the model: torch's own, or that of xformers where it is installed.",
+    )
+    model_dir: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Folder in which models of the hub are stored; unset is the hub client's own, as HF_HOME says.",
     )
     gpu_device: int = Field(default=0, ge=0, le=255, description="Number of the GPU to use, where there is one.")
     prompt: str = _session_default("prompt")
@@ -146,6 +163,27 @@ class Config(BaseModel):
             "1500 for 640x480, 3400 for 1280x720. A link that carries less is noticed, and gets less."
         ),
     )
+    turn_url: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)] = Field(
+        default=(),
+        description=(
+            "Addresses of a coturn server with use-auth-secret (turn:turn.example.org:3478), between commas. "
+            "Each client gets a password of its own, which expires after an hour."
+        ),
+    )
+    turn_secret: SecretStr | None = Field(
+        default=None, description="The secret shared with that coturn server, its static-auth-secret."
+    )
+    public_ip: str | None = Field(
+        default=None,
+        description="Address at which clients reach this machine, if it is behind one-to-one NAT (cloud, container).",
+    )
+    udp_port_min: int | None = Field(
+        default=None,
+        ge=1024,
+        le=65535,
+        description="First UDP port for media, 1024 to 65535; unset takes any. A session needs one, on each address.",
+    )
+    udp_port_max: int | None = Field(default=None, ge=1024, le=65535, description="Last UDP port for media.")
     allowed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)] = Field(
         default=(),
         description=(
@@ -186,6 +224,46 @@ class Config(BaseModel):
             if origin != "*" and (scheme not in ("http", "https") or not rest or "/" in rest):
                 raise ValueError(f"{origin!r} is not an origin; write https://example.org, without a path, or *")
         return value
+
+    @field_validator("turn_url")
+    @classmethod
+    def _turn_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if not url.startswith(("turn:", "turns:")):
+                raise ValueError(f"{url!r} must start with turn: or turns:")
+        return value
+
+    @field_validator("turn_secret")
+    @classmethod
+    def _secret_with_url(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if bool(value and value.get_secret_value()) != bool(info.data.get("turn_url")):
+            raise ValueError("turn_url and turn_secret go together: set both or neither")
+        return value
+
+    @field_validator("public_ip")
+    @classmethod
+    def _ip_address(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else str(ipaddress.ip_address(value))
+        except ValueError:
+            raise ValueError(f"{value!r} is not an IP address; a name does not do here") from None
+
+    @field_validator("udp_port_max")
+    @classmethod
+    def _whole_range(cls, value: int | None, info: ValidationInfo) -> int | None:
+        lowest = info.data.get("udp_port_min")
+        if (value is None) != (lowest is None):
+            raise ValueError("udp_port_min and udp_port_max go together: set both or neither")
+        if value is not None and lowest is not None and value < lowest:
+            raise ValueError(f"must not be below udp_port_min, {lowest}")
+        return value
+
+    @property
+    def udp_ports(self) -> range | None:
+        """The ports for media, or None for any."""
+        if self.udp_port_min is None or self.udp_port_max is None:
+            return None
+        return range(self.udp_port_min, self.udp_port_max + 1)
 
     def session_settings(self, pipeline: str) -> Settings:
         """The settings with which a session of `pipeline` starts."""
@@ -242,6 +320,8 @@ def _origin(name: str, flags: Mapping[str, object], env_file: Path) -> str:
     if prefixed in (key.upper() for key in os.environ):
         return f"{prefixed} in the environment"
     in_file = {key.upper() for key in dotenv_values(env_file)}
+    if not in_file & {prefixed, name.upper()}:
+        return prefixed  # set nowhere, where it should be
     return f"{prefixed if prefixed in in_file else name.upper()} in {env_file}"
 
 

@@ -21,11 +21,15 @@ DATA_CHANNEL_LABEL = "control"
 
 CONNECT_TIMEOUT = 15.0  # seconds from the answer to a connection; aiortc itself waits a minute or for ever
 CLOSE_TIMEOUT = 5.0  # seconds for a peer connection to close
-GATHER_TIMEOUT = 6.0  # seconds to make an answer; a silent STUN server costs 5
+GATHER_TIMEOUT = 6.0  # seconds to make an answer
+STUN_GATHER_TIMEOUT = 0.5  # seconds for a STUN server to say our address: one repetition of the question
+RELAY_GATHER_TIMEOUT = 2.0  # seconds for a TURN server to give an address: up to four round trips, and TLS
 NO_INPUT_AFTER = 2.0  # seconds without a picture
 STALL_AFTER = 0.5  # seconds without a fresh frame before the track sends something else
 PASS_THROUGH_AFTER = 2.0  # seconds without a painted frame before the camera picture is shown instead
 APPLY_TIMEOUT = 30.0  # seconds for the worker to put settings into force; a pipeline may be loaded for them
+FAILURE_SHOWN = 60.0  # seconds for which everybody's status tells of a model that could not be loaded
+STATUSES_PER_SECOND = 4.0  # while a model is being loaded; more than a reader of a progress bar can see
 SETTINGS_WAITING = 32  # settings messages of a session that wait for their turn
 TOMBSTONE_SECONDS = 300.0  # how long an ended session is remembered, so that DELETE may be repeated
 TOMBSTONES = 10_000

@@ -21,7 +21,10 @@ class Effects:
     name: ClassVar[str] = "effects"
     title: ClassVar[str] = "Classical effects (CPU)"
     ignores: ClassVar[frozenset[str]] = frozenset({"guidance", "delta", "steps", "cfg_type"})
+    rebuilds: ClassVar[frozenset[str]] = frozenset()
     batch_limit: ClassVar[int] = 1
+    device = "cpu"
+    model = None
 
     def load(self, report: Report) -> None:
         report(Progress("ready"))

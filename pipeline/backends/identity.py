@@ -15,7 +15,10 @@ class Identity:
     name: ClassVar[str] = "identity"
     title: ClassVar[str] = "Identity (bypass)"
     ignores: ClassVar[frozenset[str]] = frozenset(Settings.model_fields) - {"pipeline"}
+    rebuilds: ClassVar[frozenset[str]] = frozenset()
     batch_limit: ClassVar[int] = 1
+    device = "cpu"
+    model = None
 
     def load(self, report: Report) -> None:
         pass

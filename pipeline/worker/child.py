@@ -14,22 +14,25 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import cv2
-import numpy as np
 
-from pipeline.backend import Progress
-from pipeline.errors import BackendUnavailable, PipelineError
-from pipeline.frame import Frame
-from pipeline.settings import Settings
-from pipeline.worker.loop import Painter, PaintSession
+from pipeline.backend import Backend
+from pipeline.errors import DeviceLost, PipelineError
+from pipeline.worker.loop import Painter, Successor
 from pipeline.worker.memory import receive_memory
 from pipeline.worker.messages import (
+    EXIT_DEVICE_LOST,
     MAX_LINE,
     Apply,
     Failed,
     FromWorker,
+    Loaded,
+    LoadFailed,
     Loading,
+    LoadModel,
     Open,
     Ready,
     Submit,
@@ -37,6 +40,9 @@ from pipeline.worker.messages import (
     decode_to_worker,
     encode,
 )
+from pipeline.worker.paint_session import PaintSession
+from pipeline.worker.progress import Reporter
+from pipeline.worker.proof import prove
 from pipeline.worker.shelf import Shelf
 
 HELLO_TIMEOUT = 5.0  # seconds for a new connection to say what it is
@@ -50,84 +56,114 @@ class Status:
     """The last word on how the worker is, told to every watcher, late ones included."""
 
     def __init__(self) -> None:
+        self.ready = False
         self._last: FromWorker = Loading("start", 0, 0, "")
         self._watchers: set[asyncio.StreamWriter] = set()
 
     def tell(self, message: FromWorker) -> None:
-        self._last = message
+        self.ready = self.ready or isinstance(message, Ready)
+        if isinstance(message, Ready) or not self.ready:  # what comes later is of the moment
+            self._last = message
         for writer in self._watchers:
             writer.write(encode(message))
 
-    async def watch(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def add(self, writer: asyncio.StreamWriter) -> None:
         writer.write(encode(self._last))
         self._watchers.add(writer)
-        try:
-            await reader.read()
-        finally:
-            self._watchers.discard(writer)
+
+    def remove(self, writer: asyncio.StreamWriter) -> None:
+        self._watchers.discard(writer)
 
 
 class Worker:
-    def __init__(self, pipelines: list[str], shelf: Shelf) -> None:
+    """Needs a running event loop. `exit_code` is for the process, once `serve` has ended."""
+
+    def __init__(self, pipelines: list[str], model: str | None = None) -> None:
+        self.exit_code = 0
+        self._loop = asyncio.get_running_loop()
         self._pipelines = pipelines
-        self._shelf = shelf
-        self._painter = Painter(shelf)
+        self._shelf = Shelf(model=model, loaded=self._loaded_too)
+        self._stop = asyncio.Event()
+        self._painter = Painter(self._shelf, partial(self._loop.call_soon_threadsafe, self._device_lost))
         self._status = Status()
         self._connections: set[asyncio.Task[None]] = set()
+        self._switch: asyncio.Task[None] | None = None
 
-    async def serve(self, listener: socket.socket, stop: asyncio.Event) -> None:
-        """Accept sessions while the first pipeline loads, until `stop` is set."""
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _device_lost(self) -> None:
+        self.exit_code = EXIT_DEVICE_LOST
+        self._stop.set()
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Accept sessions while the first pipeline loads, until `stop` is called or the device is lost."""
         accepting = asyncio.create_task(self._accept(listener))
         loading = asyncio.create_task(self._load())
-        stopped = asyncio.create_task(stop.wait())
+        stopped = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait((loading, stopped), return_when=asyncio.FIRST_COMPLETED)
             if loading.done():
                 if not loading.result():
-                    stop.set()
+                    self._stop.set()
                 else:
                     self._painter.start()
             await stopped
         finally:
             accepting.cancel()
-            for task in self._connections:
+            for task in (*self._connections, *filter(None, [self._switch])):
                 task.cancel()
             self._painter.close(CLOSE_TIMEOUT)
 
     async def _load(self) -> bool:
         """Load the first pipeline of the list that can be loaded, and paint a frame with it."""
-        loop = asyncio.get_running_loop()
         failure = PipelineError("no pipeline was asked for")
         for name in self._pipelines:
-
-            def report(progress: Progress, name: str = name) -> None:
-                message = Loading(f"{name}: {progress.stage}", progress.done, progress.total, progress.unit)
-                loop.call_soon_threadsafe(self._status.tell, message)
-
             try:
-                await asyncio.to_thread(self._prove, name, report)
+                backend = await asyncio.to_thread(self._load_and_prove, name)
             except PipelineError as error:
                 logger.error("pipeline %s cannot be used: %s", name, error.message)
                 failure = error
                 continue
-            self._status.tell(Ready(name, self._shelf.failures()))
+            self._status.tell(Ready(name, self._shelf.failures(), backend.device, backend.model))
             return True
         self._status.tell(Failed(failure.code, failure.message, failure.fix))
         await asyncio.sleep(0.1)  # the watchers are to hear it before the process ends
         return False
 
-    def _prove(self, name: str, report: Callable[[Progress], None]) -> None:
-        backend = self._shelf.load(name, report)
-        settings = Settings(pipeline=name)
-        blank = Frame.from_rgb(np.full((settings.height, settings.width, 3), 128, np.uint8))
+    def _load_and_prove(self, name: str) -> Backend[Any]:
+        backend = self._shelf.load(name, Reporter(self._tell_from_thread, name))
         try:
-            [result] = backend.step([(backend.new_state(settings), blank)])
-            if isinstance(result, PipelineError):
-                raise result
-        except Exception as error:  # foreign code: whatever it raises, the next of the list is tried
-            failure = BackendUnavailable(f"{name} failed on its first frame: {type(error).__name__}: {error}")
-            self._shelf.give_up(name, failure)
-            raise failure from error
+            prove(backend)
+        except PipelineError as error:  # the next of the list is tried
+            self._shelf.give_up(name, error)
+            raise
+        return backend
+
+    def _loaded_too(self, backend: Backend[Any]) -> None:
+        self._tell_from_thread(Loaded(backend.name, backend.device, backend.model))
+
+    def _tell_from_thread(self, message: FromWorker) -> None:
+        self._loop.call_soon_threadsafe(self._status.tell, message)
+
+    async def _load_model(self, wanted: LoadModel) -> None:
+        """Load it beside what paints, and let it take over."""
+        try:
+            backend = await asyncio.wrap_future(
+                self._shelf.load_beside(wanted.pipeline, wanted.model, Reporter(self._tell_from_thread))
+            )
+        except DeviceLost:
+            self._device_lost()
+            return
+        except PipelineError as error:
+            logger.error("model %s cannot be used: %s", wanted.model, error.message)
+            self._status.tell(LoadFailed(wanted.model, error.code, error.message, error.fix))
+            return
+        in_place = asyncio.Event()
+        taken_over = partial(self._loop.call_soon_threadsafe, in_place.set)
+        self._painter.replace(Successor(backend, wanted.model, taken_over))
+        await in_place.wait()
+        self._status.tell(Ready(wanted.pipeline, self._shelf.failures(), backend.device, backend.model))
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -155,7 +191,7 @@ class Worker:
             async with asyncio.timeout(HELLO_TIMEOUT):
                 hello = decode_to_worker(await reader.readline())
             if isinstance(hello, Watch):
-                await self._status.watch(reader, writer)
+                await self._watched(reader, writer)
             elif isinstance(hello, Open) and memory is not None:
                 await self._session(PaintSession(memory, self._answer_to(writer)), hello, reader)
         except (ValueError, TimeoutError, ConnectionError) as error:
@@ -165,12 +201,21 @@ class Worker:
                 memory.close()
             writer.close()
 
-    @staticmethod
-    def _answer_to(writer: asyncio.StreamWriter) -> Callable[[FromWorker], None]:
-        loop = asyncio.get_running_loop()
+    async def _watched(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._status.add(writer)
+        try:
+            while line := await reader.readline():
+                message = decode_to_worker(line)
+                under_way = self._switch is not None and not self._switch.done()
+                if not isinstance(message, LoadModel) or under_way or not self._status.ready:
+                    raise ValueError(f"{type(message).__name__} out of turn")
+                self._switch = asyncio.create_task(self._load_model(message), name="load model")
+        finally:
+            self._status.remove(writer)
 
+    def _answer_to(self, writer: asyncio.StreamWriter) -> Callable[[FromWorker], None]:
         def answer(message: FromWorker) -> None:
-            loop.call_soon_threadsafe(writer.write, encode(message))
+            self._loop.call_soon_threadsafe(writer.write, encode(message))
 
         return answer
 
@@ -189,31 +234,32 @@ class Worker:
             self._painter.remove(session)
 
 
-async def _run(pipelines: list[str], listener: socket.socket) -> None:
+async def _run(pipelines: list[str], model: str | None, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    worker = Worker(pipelines, model)
+    loop.add_signal_handler(signal.SIGTERM, worker.stop)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C reaches the whole group; the parent decides
     life_line = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(life_line), sys.stdin)
     watching = asyncio.create_task(life_line.read())
-    watching.add_done_callback(lambda _: stop.set())
-    await Worker(pipelines, Shelf()).serve(listener, stop)
+    watching.add_done_callback(lambda _: worker.stop())
+    await worker.serve(listener)
     watching.cancel()
     sys.stderr.flush()
-    os._exit(0)  # a load or a model that hangs in some library's thread must not keep the process
+    os._exit(worker.exit_code)  # a load or a model that hangs in some library's thread must not keep the process
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--listener", type=int, required=True, help="file descriptor of the listening socket")
     parser.add_argument("--pipelines", required=True, help="comma-separated, the first that loads is used")
+    parser.add_argument("--model", help="for pipelines that have models; their own choice without it")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     cv2.setNumThreads(1)  # one frame is one core; the video codecs need the others
     listener = socket.socket(fileno=arguments.listener)
     listener.setblocking(False)
-    asyncio.run(_run(arguments.pipelines.split(","), listener))
+    asyncio.run(_run(arguments.pipelines.split(","), arguments.model, listener))
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class Listener(Protocol):
         """The answer to a submitted picture. `frame` is shared memory: copy it before returning."""
 
     def dropped(self, sequence: int) -> None: ...
-    def applied(self, version: int, notes: list[str]) -> None: ...
+    def applied(self, applied: Applied) -> None: ...
     def rejected(self, rejected: Rejected) -> None: ...
     def connected(self) -> None: ...
     def lost(self) -> None:
@@ -164,7 +164,7 @@ class WorkerClient:
                 self._give_back(dropped.slot)
                 self._listener.dropped(dropped.sequence)
             case Applied() as applied:
-                self._listener.applied(applied.version, applied.notes)
+                self._listener.applied(applied)
             case Rejected() as rejected:
                 self._listener.rejected(rejected)
             case unexpected:

@@ -1,59 +1,56 @@
 """The painting loop: the only thread that touches a model.
 
-Each round puts waiting settings into force, then paints the newest frame of the session whose turn it is, together
-with those of others if their pipeline paints several at once. Sessions are added, changed and removed from the I/O
-thread through the methods of `Painter`, which never wait for a model.
+Each round puts waiting settings into force, or paints the newest frame of the session whose turn it is, together with
+those of others if their pipeline paints several at once. Where a back end works on by itself, the frames of further
+sessions are begun before the answers of the first are waited for: two batches are under way at most, no session is in
+both, and settings wait for both. Sessions are added, changed and removed from the I/O thread through the methods of
+`Painter`, which never wait for a model.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from pipeline.backend import Backend
-from pipeline.errors import PipelineError, StillLoading
-from pipeline.frame import Frame
+from pipeline.errors import ApplyFailed, DeviceLost, PipelineError
 from pipeline.policy.scheduler import next_batch
-from pipeline.settings import Settings, differences
-from pipeline.worker.memory import FrameMemory
-from pipeline.worker.messages import Applied, Apply, Done, Dropped, FromWorker, Open, Rejected, Submit
+from pipeline.settings import differences
+from pipeline.worker.flight import Flight
+from pipeline.worker.messages import Applied, Apply, Dropped, Open, Rejected, Submit
+from pipeline.worker.paint_session import PaintSession
 from pipeline.worker.shelf import Shelf
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(eq=False)
-class PaintSession:
-    """What the worker keeps of one session. `answer` may be called from any thread."""
+@dataclass(frozen=True, eq=False)
+class Successor:
+    """A back end with `model` that is ready to take over. `in_place` is called when it has, in the painting thread."""
 
-    memory: FrameMemory
-    answer: Callable[[FromWorker], None]
-    backend: Backend[Any] | None = None
-    state: Any = None
-    settings: Settings | None = None
-    version: int = 0
-    waiting: Submit | None = None
-    parked: Apply | Open | None = None  # settings that wait for their pipeline to be loaded
-    turn: int = 0  # rises with each frame painted, of whichever session: when it was last served
-    operations: deque[Apply | Open] = field(default_factory=deque)
+    backend: Backend[Any]
+    model: str
+    in_place: Callable[[], object]
 
 
 class Painter:
-    """Owns the thread that paints. `close` is bounded: the thread is a daemon and is left behind if a model hangs."""
+    """Owns the thread that paints. `close` is bounded: the thread is a daemon and is left behind if a model hangs.
 
-    def __init__(self, shelf: Shelf) -> None:
+    `lost` is called, as the thread's last act, when a back end says that its device is lost.
+    """
+
+    def __init__(self, shelf: Shelf, lost: Callable[[], object] = lambda: None) -> None:
         self._shelf = shelf
+        self._lost = lost
         self._sessions: set[PaintSession] = set()
         self._changed = threading.Condition()
         self._closing = False
         self._loads_ended = False
+        self._successor: Successor | None = None
+        self._flying: Flight | None = None  # the painting thread's own
         self._turn = 0
         self._thread = threading.Thread(target=self._run, name="paint", daemon=True)
 
@@ -82,6 +79,13 @@ class Painter:
         """The session is forgotten; a frame of it that is being painted is finished, and answered into the void."""
         with self._changed:
             self._sessions.discard(session)
+            session.gone = True
+
+    def replace(self, successor: Successor) -> None:
+        """Between two frames, a back end takes the place of the one of its name. One at a time."""
+        with self._changed:
+            self._successor = successor
+            self._changed.notify()
 
     def close(self, timeout: float) -> None:
         with self._changed:
@@ -96,25 +100,50 @@ class Painter:
             self._changed.notify()
 
     def _run(self) -> None:
+        try:
+            self._paint_for_ever()
+        except DeviceLost as error:
+            logger.critical("the device is lost, this process ends: %s", error.message)
+            if self._flying:
+                self._flying.land()
+            self._flying = None
+            self._lost()
+
+    def _paint_for_ever(self) -> None:
+        """Raises DeviceLost."""
         while True:
             with self._changed:
-                self._changed.wait_for(self._has_work)
+                if self._flying is None:
+                    self._changed.wait_for(self._has_work)
                 if self._closing:
                     return
+                successor, self._successor = self._successor, None
                 operations: list[tuple[PaintSession, Apply | Open]] = []
                 if self._loads_ended:
                     self._loads_ended = False
                     operations += [(one, one.parked) for one in self._sessions if one.parked]
                 operations += [(one, one.operations.popleft()) for one in self._sessions if one.operations]
-                batch = [] if operations else self._take_batch()
+                batch = [] if operations or successor else self._take_batch()
+            self._fly(batch)
+            if successor:
+                self._take_over(successor)
             for session, message in operations:
                 self._put_in_force(session, message)
-            if batch:
-                self._paint(batch)
+
+    def _fly(self, batch: list[tuple[PaintSession, Submit]]) -> None:
+        """Begin the batch, then answer the one before, which the device has worked on meanwhile. Raises DeviceLost."""
+        following = Flight(batch) if batch else None
+        if following and not following.under_way:
+            _land(following)
+            following = None
+        before, self._flying = self._flying, following
+        if before:
+            _land(before)
 
     def _take_batch(self) -> list[tuple[PaintSession, Submit]]:
         """Called with the lock held."""
-        turns = {session: session.turn for session in self._sessions if session.waiting}
+        flying = self._flying or ()
+        turns = {one: one.turn for one in self._sessions if one.waiting and one not in flying}
         batch = []
         for session in next_batch(turns, _painter):
             assert session.waiting
@@ -125,95 +154,75 @@ class Painter:
 
     def _has_work(self) -> bool:
         waiting = any(session.waiting or session.operations for session in self._sessions)
-        return self._closing or self._loads_ended or waiting
+        return self._closing or self._loads_ended or self._successor is not None or waiting
 
     def _put_in_force(self, session: PaintSession, message: Apply | Open) -> None:
         session.parked = None
-        notes: list[str] = []
         try:
             backend = self._shelf.get(message.settings.pipeline, self._load_ended)
-            if backend is None:
-                session.parked = message
-                return
-            if backend is not session.backend:
-                session.state = backend.new_state(message.settings)
-                session.backend = backend
-            elif session.settings is not None:
-                changed = frozenset(differences(session.settings, message.settings))
-                backend.apply(session.state, message.settings, changed)
-                notes += _without_effect(backend, changed)
-            notes += backend.notes(session.state)
         except PipelineError as error:
-            session.answer(Rejected(message.version, error.code, error.message, error.fix))
+            self._refuse(session, message, error)
+            return
+        if backend is None:
+            session.parked = message
+        else:
+            self._use(backend, session, message)
+
+    def _take_over(self, successor: Successor) -> None:
+        """Its predecessor's sessions begin anew with it, and those that no back end of that name could paint."""
+        backend = successor.backend
+        old = self._shelf.put(backend, successor.model)
+        with self._changed:
+            sessions = list(self._sessions)
+        for session in sessions:
+            if session.backend is old and old is not None and session.settings is not None:
+                message: Apply | Open = Apply(session.version, session.settings)
+            elif session.refused and session.refused[0].settings.pipeline == backend.name:
+                message = session.refused[0]
+            else:
+                continue
+            session.backend = session.state = None
+            self._use(backend, session, message)
+        if old is not None:
+            self._shelf.discard(old)
+        successor.in_place()
+
+    def _use(self, backend: Backend[Any], session: PaintSession, message: Apply | Open) -> None:
+        """Paint the session with `backend` and these settings, or go on as before. Raises DeviceLost."""
+        notes, rebuilding = [], []
+        try:
+            if backend is session.backend and session.settings is not None:
+                changed = differences(session.settings, message.settings)
+                backend.apply(session.state, message.settings, frozenset(changed))
+                notes += _without_effect(backend, frozenset(changed))
+                rebuilding += [name for name in changed if name in backend.rebuilds]
+                state = session.state
+            else:
+                state = backend.new_state(message.settings)
+            notes += backend.notes(state)
+        except DeviceLost:
+            raise  # unanswered: the next worker is given the settings
+        except PipelineError as error:
+            self._refuse(session, message, error)
             return
         except Exception:  # a back end is foreign code, and one session's settings must not end all sessions
             logger.exception("%s could not apply settings", message.settings.pipeline)
-            session.answer(Rejected(message.version, "apply_failed", "the pipeline failed to apply the settings", ""))
+            self._refuse(session, message, ApplyFailed("the pipeline failed to apply the settings"))
             return
+        session.backend, session.state, session.refused = backend, state, None
         session.settings, session.version = message.settings, message.version
-        session.answer(Applied(message.version, notes))
-
-    def _paint(self, batch: Sequence[tuple[PaintSession, Submit]]) -> None:
-        """Frames of sessions of one back end, each answered whatever becomes of the others."""
-        started = time.monotonic()
-        asked = [(session, message, self._frame(session, message)) for session, message in batch]
-        there = [(session, message, frame) for session, message, frame in asked if frame]
-        if not there:
-            return
-        results = self._step([session for session, _, _ in there], [frame for _, _, frame in there])
-        for (session, message, frame), (result, error) in zip(there, results, strict=True):
-            try:
-                if result is not frame:
-                    answer = result.convert(frame.format)
-                    target = session.memory.frame(message.slot, answer.width, answer.height, frame.format)
-                    np.copyto(target.data, answer.data)
-                session.answer(_done(session, message, result, started, error))
-            except Exception:
-                if session in self._sessions:  # else it left while it was painted, and took its memory along
-                    logger.exception("a picture could not be answered")
-                    lost = PipelineError("the painted picture could not be handed over")
-                    session.answer(_done(session, message, frame, started, lost))
-
-    def _frame(self, session: PaintSession, message: Submit) -> Frame | None:
-        """The picture in its slot, or None if the session has left, and has taken its memory along."""
-        try:
-            return session.memory.frame(message.slot, message.width, message.height, message.format)
-        except ValueError:
-            if session in self._sessions:
-                logger.exception("a picture was announced that cannot be")
-            return None
+        session.answer(Applied(message.version, notes, rebuilding))
 
     @staticmethod
-    def _step(sessions: Sequence[PaintSession], frames: Sequence[Frame]) -> list[tuple[Frame, PipelineError | None]]:
-        """For each session, all of one back end: the painted frame, or the frame itself and what went wrong."""
-        backend = sessions[0].backend
-        if backend is None:
-            return [(frame, StillLoading("the pipeline is still being loaded")) for frame in frames]
-        try:
-            results = backend.step([(session.state, frame) for session, frame in zip(sessions, frames, strict=True)])
-        except Exception as error:  # foreign code again: these frames fail, nothing else
-            logger.exception("%s failed on a frame", backend.name)
-            failure = PipelineError(f"{backend.name} failed on this frame: {type(error).__name__}")
-            return [(frame, failure) for frame in frames]
-        return [
-            (frame, result) if isinstance(result, PipelineError) else (result, None)
-            for frame, result in zip(frames, results, strict=True)
-        ]
+    def _refuse(session: PaintSession, message: Apply | Open, error: PipelineError) -> None:
+        if session.backend is None:  # nothing else paints it
+            session.refused = message, error
+        session.answer(Rejected(message.version, error.code, error.message, error.fix))
 
 
-def _done(session: PaintSession, message: Submit, picture: Frame, started: float, error: PipelineError | None) -> Done:
-    return Done(
-        message.sequence,
-        message.slot,
-        picture.width,
-        picture.height,
-        session.version,
-        started,
-        time.monotonic(),
-        session.backend.name if session.backend else "",
-        error.message if error else None,
-        error.code if error else "internal",
-    )
+def _land(flight: Flight) -> None:
+    if lost := flight.land():
+        raise lost
 
 
 def _painter(session: PaintSession) -> tuple[Backend[Any] | None, int]:

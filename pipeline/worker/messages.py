@@ -1,13 +1,14 @@
 """What the server and the worker say to each other: one JSON object a line over a local socket.
 
 A session is one connection: it begins with `Open` (the session's shared memory comes with its first byte), and its
-end is the end of the session. A connection that begins with `Watch` is told how the worker is doing. A frame slot
-belongs to whoever was last sent it: `Submit` gives it to the worker, `Done` or `Dropped` gives it back.
+end is the end of the session. A connection that begins with `Watch` is told how the worker is doing, and may ask for
+another model. A frame slot belongs to whoever was last sent it: `Submit` gives it to the worker, `Done` or `Dropped`
+gives it back.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -16,13 +17,26 @@ from pipeline.frame import PixelFormat
 from pipeline.settings import Settings
 
 MAX_LINE = 1 << 20  # bytes; four prompts of 1000 characters, each written as an escape, need 50 kB
+EXIT_DEVICE_LOST = 76  # exit code of a worker whose device cannot be used any more by its process
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """First message of a connection that wants `Loading`, `Ready` and `Failed`."""
+    """First message of a connection that wants `Loading`, `Ready`, `Loaded`, `Failed` and `LoadFailed`."""
 
     type: Literal["watch"] = "watch"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadModel:
+    """On a watching connection, after `Ready`: load `model` into `pipeline` beside what paints, to take its place.
+
+    Answered by some `Loading`, then by `Ready` or `LoadFailed`. One at a time.
+    """
+
+    pipeline: str
+    model: str
+    type: Literal["load_model"] = "load_model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +71,49 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
+    """`total` 0: not known. `eta`: the seconds that this stage will still take, if they can be told."""
+
     stage: str
     done: int
     total: int
     unit: str
+    eta: float | None = None
     type: Literal["loading"] = "loading"
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A real frame went through `pipeline`. `failures` are the pipelines that could not be loaded, with the reason."""
+    """A real frame went through `pipeline`, with the model that was asked for, if one was.
+
+    `failures` are the pipelines that could not be loaded, with the reason.
+    """
 
     pipeline: str
     failures: dict[str, str]
+    device: str
+    model: str | None
     type: Literal["ready"] = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """`pipeline` was loaded too, for a session that chose it."""
+
+    pipeline: str
+    device: str
+    model: str | None
+    type: Literal["loaded"] = "loaded"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """`LoadModel` came to nothing; what painted goes on."""
+
+    model: str
+    code: str
+    message: str
+    fix: str
+    type: Literal["load_failed"] = "load_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +128,24 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The settings of `version` are in force; `notes` say how they were understood."""
+    """The settings of `version` are in force; `notes` say how they were understood.
+
+    `rebuilding` names those that show only after the pipeline has made itself ready anew. Unasked for, with the version
+    in force: another model has taken over.
+    """
 
     version: int
     notes: list[str]
+    rebuilding: list[str] = field(default_factory=list)
     type: Literal["applied"] = "applied"
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The settings of `version` could not be put into force; those before them stay."""
+    """The settings of `version` could not be put into force; those before them stay.
+
+    If there are none, or these are they and another model took over, frames pass unpainted until there are others.
+    """
 
     version: int
     code: str
@@ -133,8 +184,8 @@ class Dropped:
     type: Literal["dropped"] = "dropped"
 
 
-ToWorker = Watch | Open | Apply | Submit
-FromWorker = Loading | Ready | Failed | Applied | Rejected | Done | Dropped
+ToWorker = Watch | LoadModel | Open | Apply | Submit
+FromWorker = Loading | Ready | Loaded | LoadFailed | Failed | Applied | Rejected | Done | Dropped
 
 _to_worker: TypeAdapter[ToWorker] = TypeAdapter(Annotated[ToWorker, Field(discriminator="type")])
 _from_worker: TypeAdapter[FromWorker] = TypeAdapter(Annotated[FromWorker, Field(discriminator="type")])

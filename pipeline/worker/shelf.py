@@ -1,23 +1,39 @@
 """The back ends of one worker, each loaded once, when first asked for, by one loading thread.
 
-The painting thread never waits here: it asks `get`, and is told by a callback when a load has ended.
+The painting thread never waits here: it asks `get`, and is told by a callback when a load has ended. A back end with
+another model is made beside the one on the shelf, and takes its place when the painting thread says so.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from pipeline import registry
 from pipeline.backend import Backend, Report
 from pipeline.errors import BackendUnavailable, PipelineError
+from pipeline.worker.proof import prove
+
+logger = logging.getLogger(__name__)
+
+Make = Callable[[str, str | None], Backend[Any]]
 
 
 class Shelf:
-    def __init__(self, make: Callable[[str], Backend[Any]] = registry.make) -> None:
+    def __init__(
+        self,
+        make: Make = registry.make,
+        model: str | None = None,
+        loaded: Callable[[Backend[Any]], None] = lambda backend: None,
+    ) -> None:
+        """`model` is what pipelines with models are loaded with; `loaded` is told, in the loading thread, of each back
+        end that was loaded because `get` was asked for it."""
         self._make = make
+        self._model = model
+        self._tell_loaded = loaded
         self._loaded: dict[str, Backend[Any]] = {}
         self._failed: dict[str, PipelineError] = {}
         self._loading: set[str] = set()
@@ -32,17 +48,25 @@ class Shelf:
             if name in self._failed:
                 raise self._failed[name]
         try:
-            backend = self._make(name)
-            backend.load(report)
+            backend = self._made(name, self._model, report)
         except PipelineError as error:
-            self._failed[name] = error
+            # Not that very error: its traceback would hold what there is of the model. And a device that fails now
+            # costs this pipeline, not the process, which others may paint in.
+            self._failed[name] = BackendUnavailable(error.message, error.fix)
             raise
-        except Exception as error:  # a back end is foreign code: whatever it raises, the worker goes on without it
-            failure = BackendUnavailable(f"{name} could not be loaded: {type(error).__name__}: {error}")
-            self._failed[name] = failure
-            raise failure from error
         with self._lock:
             self._loaded[name] = backend
+        return backend
+
+    def _made(self, name: str, model: str | None, report: Report) -> Backend[Any]:
+        """A new back end, loaded. Raises PipelineError."""
+        try:
+            backend = self._make(name, model)
+            backend.load(report)
+        except PipelineError:
+            raise
+        except Exception as error:  # a back end is foreign code: whatever it raises, the worker goes on without it
+            raise BackendUnavailable(f"{name} could not be loaded: {type(error).__name__}: {error}") from error
         return backend
 
     def get(self, name: str, when_ended: Callable[[], None]) -> Backend[Any] | None:
@@ -60,7 +84,7 @@ class Shelf:
 
     def _load_aside(self, name: str, when_ended: Callable[[], None]) -> None:
         try:
-            self.load(name, lambda progress: None)
+            self._tell_loaded(self.load(name, lambda progress: None))
         except PipelineError:
             pass  # `get` raises it
         finally:
@@ -77,7 +101,42 @@ class Shelf:
     def failures(self) -> dict[str, str]:
         return {name: error.message for name, error in self._failed.items()}
 
+    # Another model
+
+    def load_beside(self, name: str, model: str, report: Report) -> Future[Backend[Any]]:
+        """A back end with `model`, loaded and proven in the loading thread; not on the shelf yet. Fails with
+        PipelineError, and leaves nothing behind then."""
+        return self._loader.submit(self._load_and_prove, name, model, report)
+
+    def _load_and_prove(self, name: str, model: str, report: Report) -> Backend[Any]:
+        backend = self._made(name, model, report)
+        try:
+            prove(backend)
+        except PipelineError:
+            _close(backend)
+            raise
+        return backend
+
+    def put(self, backend: Backend[Any], model: str) -> Backend[Any] | None:
+        """From now on `get` answers `backend`; the one that has its name until now, if there is one, is returned."""
+        with self._lock:
+            old = self._loaded.get(backend.name)
+            self._loaded[backend.name], self._model = backend, model
+            self._failed.pop(backend.name, None)
+        return old
+
+    def discard(self, backend: Backend[Any]) -> None:
+        """Close it, in the loading thread. Nothing uses it any more."""
+        self._loader.submit(_close, backend)
+
     def close(self) -> None:
         self._loader.shutdown(cancel_futures=True)
         for backend in self._loaded.values():
             backend.close()
+
+
+def _close(backend: Backend[Any]) -> None:
+    try:
+        backend.close()
+    except Exception:  # foreign code, and it is gone anyhow
+        logger.exception("%s could not be closed", backend.name)

@@ -1,7 +1,8 @@
 """The parent's half of the worker: starts the process, hears how it is, starts it again when it dies.
 
 It decides nothing about time itself (`policy/restart.py` does) and knows nothing of sessions: those connect to
-`path` on their own (`client.py`) and are told of each change through `subscribe`.
+`path` on their own (`client.py`) and are told of each change through `subscribe`. It remembers which model was loaded
+last, and the next worker starts with that.
 """
 
 from __future__ import annotations
@@ -16,17 +17,32 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from pipeline.policy.restart import RestartPolicy
-from pipeline.worker.messages import MAX_LINE, Failed, Loading, Ready, Watch, decode_from_worker, encode
+from pipeline.worker.messages import (
+    EXIT_DEVICE_LOST,
+    MAX_LINE,
+    Failed,
+    FromWorker,
+    Loaded,
+    LoadFailed,
+    Loading,
+    LoadModel,
+    Ready,
+    Watch,
+    decode_from_worker,
+    encode,
+)
 
 WORKER_MODULE = "pipeline.worker.child"
-LOAD_TIMEOUT = 600.0  # seconds from the start to a first frame; a model may be downloaded in it
+LOAD_TIMEOUT = 600.0  # seconds from the start, or the wish for a model, to a first frame; it may be downloaded in it
 STOP_TIMEOUT = 5.0  # seconds to end by itself before it is killed
 BACKLOG = 128  # connections waiting to be accepted
+
+ENDED = "The picture process ended."
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +51,20 @@ Phase = Literal["loading", "ready", "down", "failed"]
 
 @dataclass(frozen=True)
 class WorkerState:
-    """How the worker is. `pipeline` is the one it started with, once it was ready."""
+    """How the worker is. `pipeline` is the one it started with, once it was ready.
+
+    `switching` is the model that is being loaded beside what paints, `progress` then is its; `load_failed` says what
+    became of the last such wish, if it failed.
+    """
 
     phase: Phase
     pipeline: str | None = None
     failures: dict[str, str] = field(default_factory=dict)
+    devices: dict[str, str] = field(default_factory=dict)  # of the pipelines that are loaded
+    model: str | None = None  # that is loaded, by its own name; None without one
     progress: Loading | None = None
+    switching: str | None = None
+    load_failed: LoadFailed | None = None
     message: str = ""
     fix: str = ""
     retry_in: float | None = None  # seconds
@@ -65,6 +89,8 @@ class Supervisor:
         self._listeners: list[Listener] = []
         self._policy = RestartPolicy()
         self._task: asyncio.Task[None] | None = None
+        self._model: str | None = None  # that was asked for last and could be loaded; None: the worker's own choice
+        self._watching: tuple[asyncio.StreamWriter, asyncio.Timeout] | None = None
 
     @property
     def path(self) -> str:
@@ -78,6 +104,20 @@ class Supervisor:
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="worker supervisor")
+
+    def load_model(self, pipeline: str, model: str) -> bool:
+        """Whether the worker was asked to load it beside what paints; each new state tells how far it is.
+
+        False unless the worker is ready, and loads none yet. One that hangs, or dies of it, is followed by a worker
+        with the model before.
+        """
+        if self.state.phase != "ready" or self.state.switching is not None or self._watching is None:
+            return False
+        writer, limit = self._watching
+        writer.write(encode(LoadModel(pipeline, model)))
+        limit.reschedule(asyncio.get_running_loop().time() + LOAD_TIMEOUT)
+        self._publish(replace(self.state, switching=model, load_failed=None, progress=Loading("start", 0, 0, "")))
+        return True
 
     async def close(self) -> None:
         if self._task:
@@ -96,12 +136,19 @@ class Supervisor:
             failed = await self._one_life()
             delay = self._policy.died(time.monotonic())
             logger.warning("worker ended; the next one starts in %.1f s", delay)
-            if failed:
-                self._publish(WorkerState("failed", message=failed.message, fix=failed.fix, retry_in=delay))
-            else:
-                self._publish(WorkerState("down", message="The picture process ended.", retry_in=delay))
+            self._publish(self._after_death(failed, delay))
             self.restarts += 1
             await asyncio.sleep(delay)
+
+    def _after_death(self, failed: Failed | None, delay: float) -> WorkerState:
+        wanted = self.state.switching
+        if wanted is not None:  # what failed is the model, not the worker, which did work before
+            why = failed.message if failed else "the picture process ended while it was being loaded"
+            load_failed = LoadFailed(wanted, "model_load_failed", why, "Choose a smaller model, or see the log.")
+            return WorkerState("down", message=ENDED, load_failed=load_failed, retry_in=delay)
+        if failed:
+            return WorkerState("failed", message=failed.message, fix=failed.fix, retry_in=delay)
+        return WorkerState("down", message=ENDED, load_failed=self.state.load_failed, retry_in=delay)
 
     async def _one_life(self) -> Failed | None:
         """From the start of a process to its end; what it said last, if that was why it cannot work."""
@@ -115,6 +162,8 @@ class Supervisor:
         finally:
             self.pid = None
             await _end(process)
+            if process.returncode == EXIT_DEVICE_LOST:
+                logger.error("the worker has lost its device")
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         """The socket is made here and inherited, so that a connection never comes too early."""
@@ -125,6 +174,7 @@ class Supervisor:
                 *self._command,
                 "--listener",
                 str(listener.fileno()),
+                *(() if self._model is None else ("--model", self._model)),
                 stdin=asyncio.subprocess.PIPE,
                 env=self._environment,
                 pass_fds=(listener.fileno(),),
@@ -136,24 +186,51 @@ class Supervisor:
             reader, writer = await asyncio.open_unix_connection(self.path, limit=MAX_LINE)
             writer.write(b"\n" + encode(Watch()))
             async with asyncio.timeout(LOAD_TIMEOUT) as limit:
+                self._watching = writer, limit
                 while line := await reader.readline():
-                    match decode_from_worker(line):
-                        case Loading() as progress:
-                            self._publish(WorkerState("loading", progress=progress))
-                        case Ready() as ready:
-                            limit.reschedule(None)
-                            self._policy.ready(time.monotonic())
-                            self._publish(WorkerState("ready", ready.pipeline, ready.failures))
-                        case Failed() as failed:
-                            return failed
+                    message = decode_from_worker(line)
+                    if isinstance(message, Failed):
+                        return message
+                    if isinstance(message, Ready | LoadFailed):
+                        limit.reschedule(None)
+                    self._hear(message)
         except TimeoutError:
-            return Failed("model_load_failed", f"nothing was painted {LOAD_TIMEOUT:.0f} s after the start", "")
+            return Failed("model_load_failed", f"nothing was painted in {LOAD_TIMEOUT:.0f} s", "")
         except (OSError, ValueError):  # it died before the connection, or in the middle of a line
             pass
         finally:
+            self._watching = None
             if writer:
                 writer.close()
         return None
+
+    def _hear(self, message: FromWorker) -> None:
+        """Raises ValueError for what does not belong here."""
+        state = self.state
+        match message:
+            case Loading() as progress if state.phase == "ready":
+                self._publish(replace(state, progress=progress))
+            case Loading() as progress:
+                self._publish(WorkerState("loading", progress=progress, load_failed=state.load_failed))
+            case Ready() as ready if state.phase == "ready":  # with another model
+                self._model = state.switching
+                devices = state.devices | {ready.pipeline: ready.device}
+                self._publish(WorkerState("ready", state.pipeline, ready.failures, devices, ready.model or state.model))
+            case Ready() as ready:
+                self._policy.ready(time.monotonic())
+                devices = {ready.pipeline: ready.device}
+                self._publish(
+                    WorkerState(
+                        "ready", ready.pipeline, ready.failures, devices, ready.model, load_failed=state.load_failed
+                    )
+                )
+            case Loaded() as loaded:
+                devices = state.devices | {loaded.pipeline: loaded.device}
+                self._publish(replace(state, devices=devices, model=loaded.model or state.model))
+            case LoadFailed() as failed:
+                self._publish(replace(state, progress=None, switching=None, load_failed=failed))
+            case unexpected:
+                raise ValueError(f"{type(unexpected).__name__} on the watching connection")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -61,10 +61,11 @@ function receive(message, first) {
     case "settings_applied": {
       const { values, done } = ledger.applied(message.data, message.id);
       controls?.show(values);
-      const rebuilding = new Set(message.data.rebuilding);
-      controls?.mark([...rebuilding], "rebuilding");
+      const later = new Set(message.data.rebuilding);
+      rebuilding = [...new Set([...rebuilding, ...later])];
+      controls?.mark([...later], "rebuilding");
       controls?.mark(
-        done.filter((name) => !rebuilding.has(name)),
+        done.filter((name) => !later.has(name)),
         "applied",
       );
       controls?.notes(message.data.notes);

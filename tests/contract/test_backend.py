@@ -96,6 +96,9 @@ def test_it_is_what_the_registry_says(backend: Backend[Any]) -> None:
     entry = ENTRIES[backend.name]
     assert (backend.name, backend.title) == (entry.name, entry.title)
     assert set(backend.ignores) <= set(Settings.model_fields) - {"pipeline"}
+    assert set(backend.rebuilds) <= set(Settings.model_fields) - {"pipeline"} - backend.ignores
+    assert backend.device
+    assert bool(backend.model) is entry.has_models
 
 
 def test_loading_reports_progress_that_makes_sense(new: Make, backend: Backend[Any]) -> None:

@@ -5,9 +5,12 @@ The figures themselves are the benchmark's (`bench/README.md`); its cases run he
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bench import end_to_end
+from bench.prompt_storm import storm
 
 pytestmark = pytest.mark.slow
 
@@ -35,3 +38,10 @@ async def test_killed_worker_comes_back_to_the_same_connection() -> None:
     figures = (await end_to_end.kill(2)).figures
     assert figures["recovered"] == 2
     assert figures["told_ms"] < 1000
+
+
+async def test_prompts_in_a_storm_stop_no_frame_and_the_last_one_wins(tiny_sd: Path) -> None:
+    result = await storm(tiny_sd, 5)
+    assert result.last_in_force, result.text
+    assert result.painted > 15, result.text
+    assert result.storm_gap < 15 + 2 * result.quiet_gap, result.text  # a second on a machine that is not busy

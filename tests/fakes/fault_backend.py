@@ -1,4 +1,7 @@
-"""A back end that does what its prompt says: `slow 0.1`, `raise`, `crash`, `reject`, or nothing. Paints a negative."""
+"""A back end that does what its prompt says: `slow 0.1`, `raise`, `crash`, `reject`, `oom`, `lost`, `nan`, or nothing.
+
+Paints a negative. As a program it is the worker process of tests.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from pipeline import registry
 from pipeline.backend import Progress, Report
-from pipeline.errors import ApplyFailed, PipelineError
+from pipeline.errors import ApplyFailed, DeviceLost, OutOfMemory, PipelineError
 from pipeline.frame import Frame
 from pipeline.settings import Settings
 from pipeline.worker import child
+from tests.fakes import greys
 
 ENTRY = registry.Entry("fault", "Faults on command", "tests.fakes.fault_backend:FaultBackend")
 SLOW = registry.Entry("slow-to-load", "Takes a minute", "tests.fakes.fault_backend:SlowBackend")
@@ -30,7 +36,10 @@ class FaultBackend:
     name: ClassVar[str] = "fault"
     title: ClassVar[str] = "Faults on command"
     ignores: ClassVar[frozenset[str]] = frozenset({"steps"})
+    rebuilds: ClassVar[frozenset[str]] = frozenset({"width", "height"})
     batch_limit: ClassVar[int] = 1
+    device = "cpu"
+    model: str | None = None
 
     def load(self, report: Report) -> None:
         pass
@@ -58,6 +67,12 @@ class FaultBackend:
                 raise ZeroDivisionError("on command")
             case ["crash"]:
                 os._exit(70)
+            case ["oom"]:
+                raise OutOfMemory("no room left, on command")
+            case ["lost"]:
+                raise DeviceLost("the card has fallen off the bus, on command")
+            case ["nan"]:
+                return Frame(np.full(frame.data.shape, np.nan), frame.width, frame.height, frame.format)
         return Frame(255 - frame.data, frame.width, frame.height, frame.format)
 
     def close(self) -> None:
@@ -88,7 +103,7 @@ class SlowBackend(FaultBackend):
 
 def add_entries() -> None:
     """Make the faults available in this process."""
-    registry.ENTRIES |= {entry.name: entry for entry in (ENTRY, UNABLE, BROKEN, SLOW)}
+    registry.ENTRIES |= {entry.name: entry for entry in (ENTRY, UNABLE, BROKEN, SLOW, greys.ENTRY)}
 
 
 if __name__ == "__main__":  # the worker process of tests: as the real one, with the faults beside the pipelines

@@ -32,6 +32,7 @@ from aiortc.mediastreams import MediaStreamError
 from numpy.typing import NDArray
 
 from tests.fakes import barcode
+from webrtc_server.rtc.receiver import VideoReceiver
 
 TICKS = 90_000
 
@@ -122,6 +123,7 @@ class RtcClient:
     codec: str | None = None  # video/VP8, video/H264
     settings: dict[str, object] | None = None
     client_id: str | None = None
+    repairs: bool = False  # as the server does: asks again for what is lost, gives up, asks for key frames
     received: list[Received] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
     last_frame: av.VideoFrame | None = None
@@ -143,6 +145,9 @@ class RtcClient:
             transceiver.setCodecPreferences([c for c in codecs if c.mimeType in (self.codec, "video/rtx")])
         if audio:
             self.pc.addTransceiver("audio")
+        self._repair: asyncio.Task[None] | None = None
+        if self.repairs:
+            self._repair = asyncio.create_task(VideoReceiver(transceiver.receiver).run(), name="client's loss repair")
         self._news = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self.pc.on("track", self._on_track)
@@ -162,7 +167,7 @@ class RtcClient:
         async with aiohttp.ClientSession() as http, http.post(f"{self.base_url}/offer", json=body) as response:
             answer: dict[str, Any] = await response.json()
             if response.status != 200:
-                await self.pc.close()
+                await self.close()
                 raise OfferRefused(response.status, answer, dict(response.headers))
             return answer
 
@@ -238,9 +243,10 @@ class RtcClient:
 
     async def close(self) -> None:
         self.camera.stop()
-        if self._reader:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
+        tasks = [task for task in (self._reader, self._repair) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.pc.close()
 
 

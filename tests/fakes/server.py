@@ -30,6 +30,10 @@ class RunningServer:
     def manager(self) -> SessionManager:
         return self.app[MANAGER]
 
+    @property
+    def worker_restarts(self) -> int:
+        return self.app[SUPERVISOR].restarts
+
     async def start(self, phase: str = "ready", timeout: float = 20) -> None:
         """Listening, and the worker as far as `phase`: `ready` means that it has painted."""
         await self._runner.setup()

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import ClassVar
 
 import pytest
 
-from pipeline.errors import BadFrame, PipelineError
+from pipeline.errors import BadFrame, DeviceLost, OutOfMemory, PipelineError
 from pipeline.frame import Frame, PixelFormat
 from pipeline.settings import Settings
-from pipeline.worker import loop
-from pipeline.worker.loop import Painter, PaintSession
+from pipeline.worker import flight
+from pipeline.worker.loop import Painter
 from pipeline.worker.memory import FrameMemory
-from pipeline.worker.messages import Applied, Done, FromWorker, Open, Submit
+from pipeline.worker.messages import Applied, Apply, Done, FromWorker, Open, Submit
+from pipeline.worker.paint_session import PaintSession
 from pipeline.worker.shelf import Shelf
 from tests.fakes.fault_backend import FaultBackend, State
 
@@ -91,7 +92,7 @@ def backend() -> Batching:
 
 @pytest.fixture
 def painter(backend: Batching) -> Iterator[Painter]:
-    shelf = Shelf(lambda name: backend if name == "many" else FaultBackend())
+    shelf = Shelf(lambda name, model: backend if name == "many" else FaultBackend())
     shelf.load("many", lambda progress: None)
     shelf.load("single", lambda progress: None)
     painter = Painter(shelf)
@@ -172,8 +173,182 @@ def test_an_error_is_told_to_whom_it_concerns(
     assert bad.error() == "on command"
     assert good.painted() == 7
     # A log record would keep the frame, and with it the shared memory, until the test has ended.
-    monkeypatch.setattr(loop.logger, "exception", lambda *_: None)
+    monkeypatch.setattr(flight.logger, "error", lambda *_, **__: None)
     raising = Client(painter, "raise")
     raising.submit()
     backend.go.release()
     assert raising.error() == "fault failed on this frame: ZeroDivisionError"
+
+
+class Overlapping(FaultBackend):
+    """Begins at once, and finishes when it may; notes both."""
+
+    batch_limit: ClassVar[int] = 2
+    works_aside = True
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.meanwhile: Callable[[], None] | None = None  # is called once, while a batch is under way
+        self.may_finish = threading.Semaphore(0)
+        self.begun = threading.Semaphore(0)
+
+    def apply(self, state: State, settings: Settings, changed: frozenset[str]) -> None:
+        self.events.append(f"apply {state.prompt}")
+        super().apply(state, settings, changed)
+
+    def start(self, batch: Sequence[tuple[State, Frame]]) -> Callable[[], list[Frame | PipelineError]]:
+        names = "+".join(sorted(state.prompt for state, _ in batch))
+        self.events.append(f"start {names}")
+        self.begun.release()
+        if meanwhile := self.meanwhile:
+            self.meanwhile = None
+            meanwhile()
+        if "refuse" in names:
+            raise OutOfMemory("on command")
+
+        def finish() -> list[Frame | PipelineError]:
+            assert self.may_finish.acquire(timeout=PATIENCE)
+            self.events.append(f"finish {names}")
+            if "few" in names:
+                return []
+            return [DeviceLost("on command") if "lost" in state.prompt else frame for state, frame in batch]
+
+        return finish
+
+
+@pytest.fixture
+def device() -> Overlapping:
+    return Overlapping()
+
+
+@pytest.fixture
+def overlapped(device: Overlapping) -> Iterator[Painter]:
+    shelf = Shelf(lambda name, model: device if name == "device" else FaultBackend())
+    shelf.load("device", lambda progress: None)
+    shelf.load("single", lambda progress: None)
+    painter = Painter(shelf, lambda: device.events.append("lost"))
+    painter.start()
+    yield painter
+    device.may_finish.release(20)
+    painter.close(PATIENCE)
+    shelf.close()
+    for session in painter._sessions:
+        session.memory.close()
+
+
+def begin(device: Overlapping, client: Client) -> None:
+    """Its frame is under way, and the painter waits for it."""
+    client.submit()
+    assert device.begun.acquire(timeout=PATIENCE)
+
+
+def in_turn(painter: Painter, *names: str) -> list[Client]:
+    """Sessions of `device` that are served in this order."""
+    clients = [Client(painter, name, "device") for name in names]
+    for index, client in enumerate(clients):
+        client.session.turn = index - len(clients)
+    return clients
+
+
+def test_others_are_begun_before_the_answers_are_waited_for(device: Overlapping, overlapped: Painter) -> None:
+    a, b, c, d, e = in_turn(overlapped, *"abcde")
+    begin(device, a)
+    for client in (b, c, d, a, e):  # while the painter waits for the first
+        client.submit()
+    device.may_finish.release(20)
+    for client in (a, b, c, d, a, e):
+        assert client.error() is None
+    assert device.events == [
+        "start a",
+        "finish a",
+        "start b+c",
+        "start d+e",
+        "finish b+c",
+        "start a",
+        "finish d+e",
+        "finish a",
+    ]
+
+
+def test_what_is_painted_when_it_is_begun_is_answered_before_others_are(
+    device: Overlapping, overlapped: Painter
+) -> None:
+    device.works_aside = False
+    a, b = in_turn(overlapped, "a", "b")
+    device.meanwhile = b.submit
+    begin(device, a)
+    device.may_finish.release(20)
+    assert a.error() is b.error() is None
+    assert device.events == ["start a", "finish a", "start b", "finish b"]
+
+
+def test_a_session_alone_is_never_in_two_batches(device: Overlapping, overlapped: Painter) -> None:
+    alone = Client(overlapped, "a", "device")
+    device.meanwhile = lambda: alone.submit(1)
+    begin(device, alone)
+    device.may_finish.release(20)
+    answers = [alone.next(), alone.next()]
+    assert [answer.sequence for answer in answers if isinstance(answer, Done)] == [0, 1]
+    assert device.events == ["start a", "finish a"] * 2
+
+
+def test_settings_wait_for_what_is_under_way(device: Overlapping, overlapped: Painter) -> None:
+    a, b = in_turn(overlapped, "a", "b")
+
+    def meanwhile() -> None:
+        overlapped.apply(a.session, Apply(2, Settings(pipeline="device", prompt="z")))
+        a.submit(1)
+        b.submit()
+
+    device.meanwhile = meanwhile
+    begin(device, a)
+    device.may_finish.release(20)
+    first, applied, second = a.next(), a.next(), a.next()
+    assert isinstance(first, Done)
+    assert isinstance(applied, Applied)
+    assert isinstance(second, Done)
+    assert (first.version, applied.version, second.version) == (1, 2, 2)
+    assert device.events[:3] == ["start a", "finish a", "apply a"]
+
+
+def test_a_back_end_that_only_steps_is_answered_at_once(device: Overlapping, overlapped: Painter) -> None:
+    a, b, single = (
+        Client(overlapped, "a", "device"),
+        Client(overlapped, "b", "device"),
+        Client(overlapped, "", "single"),
+    )
+    begin(device, a)
+    single.submit()
+    device.may_finish.release()
+    assert a.error() is None
+    single.painted()
+    b.submit()
+    single.submit()
+    device.may_finish.release()
+    assert b.error() is None
+    single.painted()
+
+
+@pytest.mark.parametrize(("name", "error"), [("refuse", "on command"), ("few", "ValueError")])
+def test_what_goes_wrong_costs_one_batch(
+    device: Overlapping, overlapped: Painter, name: str, error: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flight.logger, "error", lambda *_, **__: None)
+    good, bad = in_turn(overlapped, "good", name)
+    device.may_finish.release(20)
+    for _ in range(2):
+        bad.submit()
+        assert error in (bad.error() or "")
+        good.submit()
+        assert good.error() is None
+
+
+def test_a_lost_device_answers_what_is_under_way(device: Overlapping, overlapped: Painter) -> None:
+    a, unlucky, *others = in_turn(overlapped, "a", "lost", *"bcd")
+    begin(device, a)
+    for client in (unlucky, *others):
+        client.submit()
+    device.may_finish.release(20)
+    assert [client.error() for client in (a, unlucky, *others)] == [None, "on command", None, None, None]
+    overlapped._thread.join(PATIENCE)
+    assert device.events[2:] == ["start b+lost", "start c+d", "finish b+lost", "finish c+d", "lost"]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+import pytest
+
+from pipeline.policy.estimate import Estimate
 from pipeline.policy.restart import RestartPolicy
 from pipeline.policy.scheduler import next_batch
 from pipeline.policy.timing import Timings
@@ -71,6 +74,39 @@ def test_long_service_is_remembered_and_short_service_is_not() -> None:
     assert policy.died(59.9) == 0.5
     policy.ready(60)
     assert policy.died(90) == 0
+
+
+def lefts(*seen: tuple[float, float], total: float = 100.0) -> list[float | None]:
+    """What is estimated after each (now, done)."""
+    estimate = Estimate()
+    return [estimate.left(now, done, total) for now, done in seen]
+
+
+def test_time_left_follows_the_rate_of_the_last_seconds() -> None:
+    assert lefts((0, 0), (0.5, 10), (1, 20), (2, 40)) == [None, None, 4, 3]
+    steady = [(float(now), float(now)) for now in range(31)]
+    slower = [(30.0 + now, 30 + now / 2) for now in range(1, 31)]
+    estimates = lefts(*steady, *slower)
+    assert estimates[30] == pytest.approx(70)
+    assert estimates[60] == pytest.approx(55 * 2)
+    assert lefts((0, 50), (2, 100), (3, 100)) == [None, 0, 0]
+
+
+def test_a_short_stall_makes_it_longer_and_a_long_one_ends_it() -> None:
+    before, during, long_after, again = lefts((0, 0), (2, 20), (6, 20), (20, 20), (21, 30))[1:]
+    assert (before, during, long_after) == (8, 24, None)
+    assert again is not None
+    assert 70 < again < 150
+
+
+def test_what_cannot_be_told_is_not_told() -> None:
+    assert lefts((0, 0), (5, 50), total=0) == [None, None]
+    assert lefts((0, 90), (5, 10), (7, 30)) == [None, None, 7]  # it began anew
+    assert lefts((5, 10), (5, 20)) == [None, None]
+    estimate = Estimate()
+    for packet in range(100_000):
+        estimate.left(packet / 1000, packet, 100_000)
+    assert len(estimate._kept) < 100
 
 
 def test_percentiles_are_of_the_last_measurements() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import queue
 import signal
@@ -13,17 +14,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from pipeline.backend import Report
-from pipeline.errors import PipelineError
+from pipeline.backend import Progress, Report
+from pipeline.errors import ApplyFailed, BackendUnavailable, PipelineError
 from pipeline.frame import Frame, PixelFormat
 from pipeline.settings import Settings
 from pipeline.worker import messages
 from pipeline.worker.client import WorkerClient
-from pipeline.worker.loop import Painter, PaintSession
+from pipeline.worker.loop import Painter, Successor
 from pipeline.worker.memory import (
     MAX_PIXELS,
     MAX_SIDE,
@@ -34,6 +36,8 @@ from pipeline.worker.memory import (
     send_memory,
 )
 from pipeline.worker.messages import Done, Rejected
+from pipeline.worker.paint_session import PaintSession
+from pipeline.worker.progress import Reporter
 from pipeline.worker.shelf import Shelf
 from pipeline.worker.supervisor import Supervisor, WorkerState
 from tests.fakes.fault_backend import FaultBackend, State
@@ -43,10 +47,13 @@ EXAMPLES: list[messages.ToWorker | messages.FromWorker] = [
     messages.Open(3, Settings(prompt="blau\u00e9 🌊")),
     messages.Apply(4, Settings()),
     messages.Submit(1, 2, 640, 480, PixelFormat.I420),
-    messages.Loading("net", 1, 2, "files"),
-    messages.Ready("effects", {"neural-style": "no wheel"}),
+    messages.LoadModel("diffusion", "sd-turbo"),
+    messages.Loading("net", 1, 2, "files", 2.5),
+    messages.Ready("effects", {"neural-style": "no wheel"}, "cpu", None),
+    messages.Loaded("diffusion", "NVIDIA H100", "sd-turbo"),
+    messages.LoadFailed("sd-turbo", "model_load_failed", "why", "fix"),
     messages.Failed("model_load_failed", "why", "fix"),
-    messages.Applied(2, ["a note"]),
+    messages.Applied(2, ["a note"], ["steps"]),
     messages.Rejected(2, "apply_failed", "why", "fix"),
     messages.Done(1, 0, 512, 512, 3, 0.25, 0.5, "effects"),
     messages.Dropped(1, 0),
@@ -69,7 +76,7 @@ def test_broken_messages_are_refused(line: bytes) -> None:
 
 def test_longest_settings_fit_a_line() -> None:
     prompts = [{"text": "\u0101" * 1000, "weight": 1.0}] * 4
-    settings = Settings.model_validate({"prompts": prompts, "negative_prompt": "🌊" * 500})
+    settings = Settings.model_validate({"prompts": prompts, "negative_prompt": "🌊" * 290})
     assert len(messages.encode(messages.Open(1, settings))) < messages.MAX_LINE
 
 
@@ -129,18 +136,20 @@ class Log:
     events: list[str] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     errors: list[str | None] = field(default_factory=list)
+    codes: list[str] = field(default_factory=list)
 
     def painted(self, done: Done, frame: Frame) -> None:
         self.painted_values.append((done.sequence, int(frame.data[0])))
         self.errors.append(done.error)
+        self.codes.append(done.code)
         self.news.set()
 
     def dropped(self, sequence: int) -> None:
         self.dropped_sequences.append(sequence)
         self.news.set()
 
-    def applied(self, version: int, notes: list[str]) -> None:
-        self._note(f"applied {version}")
+    def applied(self, applied: messages.Applied) -> None:
+        self._note(f"applied {applied.version}")
 
     def rejected(self, rejected: Rejected) -> None:
         self._note(f"rejected {rejected.version} {rejected.code}")
@@ -205,7 +214,8 @@ async def test_a_session_with_a_real_worker() -> None:
     await log.until("lost")
     log.events.clear()
     await log.until("applied 9")
-    assert [state.phase for state in states if state.phase != "loading"] == ["ready", "down", "ready"]
+    phases = [phase for phase, _ in itertools.groupby(state.phase for state in states)]
+    assert [phase for phase in phases if phase != "loading"] == ["ready", "down", "ready"]
     await client.close()
     await supervisor.close()
 
@@ -314,7 +324,7 @@ async def test_process_that_will_not_end_is_killed(monkeypatch: pytest.MonkeyPat
 class Answers:
     """A painter in this process, and what it says."""
 
-    make: Callable[[str], FaultBackend]
+    make: Callable[[str, str | None], FaultBackend]
     said: SimpleQueue[messages.FromWorker] = field(default_factory=SimpleQueue)
 
     def __enter__(self) -> Answers:
@@ -354,7 +364,7 @@ class Patient(FaultBackend):
 
 def test_session_that_leaves_while_it_is_painted_takes_nobody_along() -> None:
     backend = Patient()
-    with Answers(lambda name: backend) as answers:
+    with Answers(lambda name, model: backend) as answers:
         goner = answers.session("fault")
         assert isinstance(answers.next(), messages.Applied)
         answers.painter.submit(goner, submit(1))
@@ -378,7 +388,7 @@ class TooLarge(FaultBackend):
 
 
 def test_result_that_does_not_fit_is_an_error_and_gives_the_slot_back(caplog: pytest.LogCaptureFixture) -> None:
-    with Answers(lambda name: TooLarge()) as answers:
+    with Answers(lambda name, model: TooLarge()) as answers:
         session = answers.session("fault")
         assert isinstance(answers.next(), messages.Applied)
         for sequence in (1, 2):
@@ -392,7 +402,7 @@ def test_result_that_does_not_fit_is_an_error_and_gives_the_slot_back(caplog: py
 
 def test_fast_session_does_not_starve_another() -> None:
     backend = Patient()
-    with Answers(lambda name: backend) as answers:
+    with Answers(lambda name, model: backend) as answers:
         fast, slow = answers.session("fault"), answers.session("fault")
         answers.next()
         answers.next()
@@ -420,7 +430,7 @@ class SlowLoad(Patient):
 def test_pictures_before_the_pipeline_is_loaded_say_so_and_newer_settings_end_the_wait() -> None:
     slow, quick, made = SlowLoad(), FaultBackend(), []
 
-    def make(name: str) -> FaultBackend:
+    def make(name: str, model: str | None) -> FaultBackend:
         made.append(name)
         return slow if name == "slow" else quick
 
@@ -464,3 +474,137 @@ def test_settings_that_waited_for_a_load_never_overtake_newer_ones() -> None:
     assert versions == [1, 2]
     assert session.settings is not None
     assert session.settings.seed == 2
+
+
+class Model(FaultBackend):
+    """Notes in which thread it is closed, and when."""
+
+    def __init__(self, events: list[str], name: str) -> None:
+        self.events, self.called = events, name
+
+    def notes(self, state: State) -> list[str]:
+        if state.prompt == self.called:
+            raise ApplyFailed("not with this one")
+        return [self.called]
+
+    def step(self, batch: Sequence[tuple[State, Frame]]) -> list[Frame | PipelineError]:
+        self.events.append(f"{self.called} paints")
+        return super().step(batch)
+
+    def close(self) -> None:
+        self.events.append(f"{self.called} closed in {threading.current_thread().name}")
+
+
+def test_a_successor_takes_over_between_two_frames_and_the_old_one_is_closed_elsewhere() -> None:
+    events: list[str] = []
+    with Answers(lambda name, model: Model(events, model or "old")) as answers:
+        stays, refused, elsewhere = (PaintSession(FrameMemory.create(), answers.said.put) for _ in range(3))
+        for session, settings in {
+            stays: Settings(pipeline="fault", seed=7),
+            refused: Settings(pipeline="fault", prompt="new"),
+            elsewhere: Settings(pipeline="other"),
+        }.items():
+            answers.painter.add(session, messages.Open(3, settings))
+            assert answers.next() == messages.Applied(3, ["old"])
+        backend = answers.shelf.load_beside("fault", "new", lambda progress: None).result(5)
+        assert events == ["new paints"]
+        taken = threading.Event()
+        answers.painter.replace(Successor(backend, "new", taken.set))
+        assert taken.wait(5)
+        told = [answers.next(), answers.next()]
+        assert messages.Applied(3, ["new"]) in told
+        assert messages.Rejected(3, "apply_failed", "not with this one", "") in told
+        assert answers.said.empty()
+        for session, error in {stays: None, refused: "not with this one", elsewhere: None}.items():
+            answers.painter.submit(session, submit(1))
+            done = answers.next()
+            assert isinstance(done, Done)
+            assert (done.version, done.error) == (3, error)
+        answers.painter.apply(refused, messages.Apply(4, Settings(pipeline="fault", prompt="fine")))
+        assert answers.next() == messages.Applied(4, ["new"])
+        for session in (stays, refused, elsewhere):
+            session.memory.close()
+        answers.shelf.load_beside("fault", "last", lambda progress: None).result(5)  # which waits for the close
+    assert "old closed in load_0" in events
+    assert [event for event in events if "paints" in event] == ["new paints", "new paints", "old paints", "last paints"]
+
+
+def test_what_fails_while_it_is_loaded_beside_is_told_and_closed() -> None:
+    events: list[str] = []
+
+    class Unable(Model):
+        def step(self, batch: Sequence[tuple[State, Frame]]) -> list[Frame | PipelineError]:
+            return [PipelineError("no kernel image")]
+
+    shelf = Shelf(lambda name, model: Unable(events, "unable"))
+    with pytest.raises(BackendUnavailable, match="first frame: no kernel image"):
+        shelf.load_beside("fault", "x", lambda progress: None).result(5)
+    assert events == ["unable closed in load_0"]
+    shelf.close()
+
+
+def test_progress_becomes_few_messages_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[messages.Loading] = []
+    now = 0.0
+    monkeypatch.setattr("pipeline.worker.progress.time", SimpleNamespace(monotonic=lambda: now))
+    report = Reporter(told.append, "net")
+    for step in range(401):
+        now = step / 100
+        report(Progress("download", step, 1000, "kB"))
+    report(Progress("weights"))
+    assert len(told) == 17 + 1
+    assert told[0] == messages.Loading("net: download", 0, 1000, "kB")
+    assert told[16] == messages.Loading("net: download", 400, 1000, "kB", 6.0)
+    assert told[17] == messages.Loading("net: weights", 0, 0, "")
+
+
+@pytest.mark.parametrize(("prompt", "code"), [("oom", "gpu_oom"), ("nan", "internal")])
+async def test_a_frame_without_a_picture_is_an_error_and_the_worker_goes_on(prompt: str, code: str) -> None:
+    supervisor = Supervisor(["fault"], "tests.fakes.fault_backend")
+    supervisor.start()
+    log = Log()
+    client = WorkerClient(supervisor, log, Settings(pipeline="fault", prompt=prompt), 1)
+    await log.until("applied 1")
+    client.submit(Flat(9))
+    await log.answers(1)
+    assert (log.painted_values, log.codes) == ([(0, 9)], [code])
+    client.apply(2, Settings(pipeline="fault", prompt="fine"))
+    await log.until("applied 2")
+    client.submit(Flat(9))
+    await log.answers(2)
+    assert (log.painted_values[1], log.errors[1]) == ((1, 246), None)
+    await client.close()
+    await supervisor.close()
+
+
+async def test_a_lost_device_ends_the_process_once_the_frames_are_answered(caplog: pytest.LogCaptureFixture) -> None:
+    supervisor = Supervisor(["fault"], "tests.fakes.fault_backend")
+    supervisor.start()
+    log = Log()
+    client = WorkerClient(supervisor, log, Settings(pipeline="fault", prompt="lost"), 1)
+    await log.until("applied 1")
+    client.submit(Flat(9))
+    await log.until("lost")
+    assert (log.painted_values, log.codes) == ([(0, 9)], ["worker_restarting"])
+    log.events.clear()
+    await log.until("applied 1")
+    assert "the worker has lost its device" in caplog.text
+    await client.close()
+    await supervisor.close()
+
+
+@pytest.mark.parametrize("line", [b'{"type":"watch"}\n', b'{"type":"load_model","pipeline":"x","model":"y"}\n' * 2])
+async def test_nonsense_on_the_watching_connection_ends_that_and_nothing_else(line: bytes) -> None:
+    supervisor = Supervisor(["identity"], "tests.fakes.fault_backend")
+    supervisor.start()
+    async with asyncio.timeout(15):
+        while supervisor.state.phase != "ready":
+            await asyncio.sleep(0.01)
+        pid = supervisor.pid
+        reader, writer = await asyncio.open_unix_connection(supervisor.path)
+        writer.write(b"\n" + messages.encode(messages.Watch()) + line)
+        assert isinstance(messages.decode_from_worker(await reader.readline()), messages.Ready)
+        await reader.read()
+        writer.close()
+        assert (supervisor.pid, supervisor.state.phase) == (pid, "ready")
+    await supervisor.close()

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.settings import Settings
 from pipeline.worker.client import WorkerClient
-from pipeline.worker.messages import Rejected
+from pipeline.worker.messages import Applied, Rejected
 from webrtc_server.protocol.error_codes import ClientError
 from webrtc_server.sessions.applier import Applier
 from webrtc_server.sessions.painters import Painters
@@ -45,7 +45,7 @@ async def test_answer_to_the_first_settings_is_none_to_a_later_message() -> None
     worker = Worker()
     applier = applier_of(worker)
     task = await asked(applier, seed=9)
-    applier.applied(0, ["of the connection"])
+    applier.applied(Applied(0, ["of the connection"]))
     await asyncio.sleep(0)
     assert not task.done()
     assert applier.rejected(Rejected(1, "apply_failed", "no", "try"))
@@ -68,8 +68,8 @@ async def test_one_message_at_a_time() -> None:
     applier = applier_of(worker)
     first, second = await asked(applier, seed=9), await asked(applier, seed=10)
     assert worker.told == [("apply", 1)]
-    applier.applied(1, [])
+    applier.applied(Applied(1, []))
     assert (await first).version == 1
     await asyncio.sleep(0)
-    applier.applied(2, [])
+    applier.applied(Applied(2, []))
     assert (await second).version == 2

@@ -70,9 +70,16 @@ def test_a_session_starts_with_the_defaults_of_the_settings() -> None:
         ("prompt", "x" * 1001, "at most 1000 characters"),
         ("max_sessions", 0, "greater than or equal to 1"),
         ("ice_servers", "http://example.org", "must start with one of stun:"),
+        ("turn_url", "stun:a.example", "must start with turn: or turns:"),
+        ("turn_secret", "secret", "set both or neither"),
+        ("public_ip", "example.org", "is not an IP address"),
+        ("udp_port_max", "5000", "set both or neither"),
+        ("udp_port_min", "80", "greater than or equal to 1024"),
         ("ice_servers", '[{"url', "is not valid JSON"),
         ("allowed_origins", "example.org", "is not an origin"),
         ("allowed_origins", "https://example.org/page", "is not an origin"),
+        ("vae", "huge", "'tiny' or 'full'"),
+        ("attention", "flash", "'sdpa' or 'xformers'"),
         ("log_level", "loud", "'debug', 'info', 'warning' or 'error'"),
     ],
 )
@@ -131,3 +138,24 @@ def test_frozen_and_strict_about_names() -> None:
 
 def test_every_field_is_described() -> None:
     assert [name for name, field in Config.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize(("name", "other"), [("udp_port_min", "UDP_PORT_MAX"), ("turn_url", "TURN_SECRET")])
+def test_what_is_missing_is_named(name: str, other: str, env_file: Path) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        load({name: "turn:5000" if name == "turn_url" else "5000"}, env_file)
+    assert str(caught.value).startswith(f"{PREFIX}{other}: ")
+    assert "set both or neither" in str(caught.value)
+
+
+def test_port_range_is_whole_and_the_right_way_round(env_file: Path) -> None:
+    assert load({"udp_port_min": 5000, "udp_port_max": 5001}, env_file).udp_ports == range(5000, 5002)
+    assert Config().udp_ports is None
+    with pytest.raises(InvalidConfig, match="must not be below udp_port_min, 5000"):
+        load({"udp_port_min": 5000, "udp_port_max": 4999}, env_file)
+
+
+def test_turn_secret_is_not_shown(env_file: Path) -> None:
+    config = load({"turn_url": "turn:a.example", "turn_secret": "hush"}, env_file)
+    assert config.turn_url == ("turn:a.example",)
+    assert "hush" not in repr(config)

@@ -165,9 +165,15 @@ async def test_pages_of_allowed_origins_may_use_the_server(start_server: StartSe
 
 
 def test_the_worker_is_told_its_model_and_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _worker_environment(Config()) == {}
-    told = _worker_environment(Config(model="sd-turbo", gpu_device=1))
-    assert told == {"LIVE_DIFFUSION_MODEL": "sd-turbo", "CUDA_VISIBLE_DEVICES": "1"}
+    plain = {"LIVE_DIFFUSION_VAE": "tiny", "LIVE_DIFFUSION_ATTENTION": "sdpa"}
+    assert _worker_environment(Config()) == plain
+    told = _worker_environment(Config(model="sd-turbo", gpu_device=1, vae="full", model_dir="/models"))
+    assert told == plain | {
+        "LIVE_DIFFUSION_MODEL": "sd-turbo",
+        "LIVE_DIFFUSION_VAE": "full",
+        "LIVE_DIFFUSION_MODEL_DIR": "/models",
+        "CUDA_VISIBLE_DEVICES": "1",
+    }
     monkeypatch.setenv("LIVE_DIFFUSION_TEST", "old")
     supervisor = Supervisor(["identity"], environment={"LIVE_DIFFUSION_TEST": "new"})
     assert supervisor._environment["LIVE_DIFFUSION_TEST"] == "new"

@@ -13,6 +13,7 @@ from tests.fakes.rtc_client import RtcClient
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.sdp_guard import codec, plan, plan_view
 from webrtc_server.rtc.peer import Peer
+from webrtc_server.rtc.reach import Reach
 from webrtc_server.rtc.relay import Broadcast, Sending
 from webrtc_server.rtc.track_out import PaintedTrack
 
@@ -36,7 +37,7 @@ async def offer() -> AsyncIterator[str]:
 
 async def answered(sdp: str, watching: bool = False) -> str:
     video = Broadcast(PaintedTrack(lambda: None, lambda frame: frame), Sending(None))  # type: ignore[arg-type]
-    peer = Peer((), Nobody())
+    peer = Peer(Reach(), Nobody())
     try:
         return await peer.answer(plan_view(sdp) if watching else plan(sdp), video.track())
     finally:

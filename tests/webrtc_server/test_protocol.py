@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ from webrtc_server.protocol.messages import (
     encode,
 )
 from webrtc_server.protocol.sdp_guard import OfferPlan, codec, plan
-from webrtc_server.protocol.session_state import Facts, derive
+from webrtc_server.protocol.session_state import Facts, derive, progress_words
 
 
 def outcome(function: Callable[[Any], object], argument: str | bytes) -> type | Code:
@@ -182,8 +183,8 @@ def test_envelope_of_the_server_and_how_many_bad_fields_it_names() -> None:
 
 
 def test_the_longest_status_fits_every_peer() -> None:
-    """Quotes are escaped, so they count twice; 1413 waves and 4587 quotes are the worst that the limit lets through."""
-    texts = ["🌊" * 1000, "🌊" * 413 + '"' * 587, *['"' * 1000] * 4]
+    """Quotes are escaped, so they count twice; 1072 waves and 4928 quotes are the worst that the limit lets through."""
+    texts = ["🌊" * 1000, "🌊" * 72 + '"' * 928, *['"' * 1000] * 4]
     prompts = [{"text": text} for text in texts[:4]]
     settings = merge(Settings(), {"prompts": prompts, "negative_prompt": texts[5]}).settings
     settings = settings.model_copy(update={"prompt": texts[4]})
@@ -192,14 +193,16 @@ def test_the_longest_status_fits_every_peer() -> None:
         view_id="v" * 16,
         state="running",
         reason=None,
-        message="m" * 200,
+        message="m" * 250,
         since=1e6,
         pipeline="neural-style",
         pipelines=["neural-style", "effects", "identity"],
-        device="cpu",
+        device="NVIDIA H100 80GB HBM3",
+        model="stable-diffusion-v1-5/stable-diffusion-v1-5",
+        models=["k" * 20] * 25,
         settings=settings.model_dump(mode="json"),
         settings_version=10**6,
-        notes=["n" * 200],
+        notes=["n" * 200, "l" * 200],
     )
     assert len(encode(status, "i" * 64).encode()) <= limits.SERVER_MESSAGE_BYTES
     with pytest.raises(InvalidSettings, match="all texts together"):
@@ -322,6 +325,7 @@ def test_no_text_upsets_the_guard(text: str) -> None:
 
 
 FLOWING = {"has_input": True, "ever_had_input": True}
+SILENT = {"has_input": False, "ever_had_input": True}
 
 
 @pytest.mark.parametrize(
@@ -329,11 +333,16 @@ FLOWING = {"has_input": True, "ever_had_input": True}
     [
         ({"worker_connected": True} | FLOWING, "running", None),
         ({"worker_connected": True, "ever_had_input": False, "has_input": False}, "running", None),
-        ({"worker_connected": True, "ever_had_input": True, "has_input": False}, "no_input", "no_input"),
+        ({"worker_connected": True} | SILENT, "no_input", "no_input"),
         ({"worker_ever_ready": False} | FLOWING, "loading", None),
         ({} | FLOWING, "passthrough", "worker_restarting"),
         ({"worker_failed": "no wheel"} | FLOWING, "degraded", "model_load_failed"),
         ({"worker_connected": True, "closed": True} | FLOWING, "closed", None),
+        ({"worker_connected": True, "switching": "X"} | FLOWING, "running", None),
+        ({"worker_connected": True, "switching": "X", "painted": False} | FLOWING, "loading", None),
+        ({"worker_connected": True, "switching": "X"} | SILENT, "no_input", "no_input"),
+        ({"switching": "X"} | FLOWING, "passthrough", "worker_restarting"),
+        ({"worker_connected": True, "painted": False, "refusal": "odd"} | FLOWING, "passthrough", "apply_failed"),
     ],
 )
 def test_state_follows_from_the_facts(facts: dict[str, Any], state: str, reason: str | None) -> None:
@@ -341,5 +350,17 @@ def test_state_follows_from_the_facts(facts: dict[str, Any], state: str, reason:
     progress = Loading("net", 1, 2, "files")
     condition = derive(Facts(**(base | {"progress": progress, "retry_in": 2.5} | facts)))
     assert (condition.state, condition.reason) == (state, reason)
-    assert (condition.progress is progress) == (state in ("loading", "passthrough"))
-    assert (condition.retry_in == 2.5) == (state in ("degraded", "passthrough"))
+    told = reason == "worker_restarting" or state == "loading" or "switching" in facts
+    assert (condition.progress is progress) == told
+    assert (condition.retry_in == 2.5) == (reason in ("model_load_failed", "worker_restarting"))
+
+
+def test_words_of_a_load() -> None:
+    facts = Facts(True, None, True, Loading("download", 41, 100, "MB", 19.2), True, True, switching="SD-Turbo")
+    loading = "Loading SD-Turbo: download, 41 %, about 20 s left."
+    assert derive(facts).message == f"{loading} Your picture goes on as it is."
+    assert derive(replace(facts, switching_mine=True)).message == f"{loading} The old model goes on painting."
+    assert derive(replace(facts, painted=False)).message == f"{loading} You see your camera meanwhile."
+    assert progress_words(Loading("start", 0, 0, "")) == ": start"
+    assert progress_words(None) == ""
+    assert derive(replace(facts, switching=None, load_failure="It failed.")).message == "It failed."

@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import StartServer
 from tests.fakes.footprint import Footprint, leaked
 from tests.fakes.rtc_client import RtcClient
+from tests.webrtc_server.test_websocket import as_file, client_of, scene
 
 
 async def test_ten_kills_ten_recoveries(start_server: StartServer) -> None:
@@ -67,6 +68,46 @@ async def test_no_worker_at_all_is_degraded_and_shows_the_camera(
         assert (status["state"], status["reason"]) == ("degraded", "model_load_failed")
         assert "broken on purpose" in status["message"]
         assert all(frame.number is not None for frame in (await client.frames(10))[5:])
+
+
+async def test_lost_device_costs_a_worker_and_nothing_else(start_server: StartServer) -> None:
+    server = await start_server("fault")
+    async with RtcClient(server.url, settings={"seed": 9}) as client, client_of(server.url) as other:
+        await client.until(lambda: any(frame.number is None for frame in client.received[3:]))
+        client.send("settings", {"prompt": "lost"})
+        passthrough = await client.message("status", timeout=5, state="passthrough")
+        assert passthrough["reason"] == "worker_restarting"
+        client.send("settings", {"prompt": "fine"})  # or it would be lost again
+        running = await client.message("status", timeout=20, state="running")
+        assert (running["settings"]["seed"], running["settings"]["prompt"]) == (9, "fine")
+        before = len(client.received)
+        await client.until(lambda: any(frame.number is None for frame in client.received[before + 3 :]))
+        assert client.pc.connectionState == "connected"
+        processed = False
+        while not processed:
+            await other.socket.send(as_file(scene()))
+            description, _ = await other.picture()
+            processed = description["processed"]
+    assert server.worker_restarts >= 1
+
+
+async def test_out_of_memory_is_told_once_a_second_and_shows_the_camera(start_server: StartServer) -> None:
+    server = await start_server("fault")
+    async with RtcClient(server.url, settings={"prompt": "oom"}) as client:
+        error = await client.message("error")
+        assert (error["code"], error["retryable"]) == ("gpu_oom", True)
+        assert "smaller size" in error["fix"]
+        begun = time.monotonic()
+        await client.frames(45)
+        [session] = server.manager.sessions.values()
+        assert session.statistics.frames["painted"] == 0
+        assert session.statistics.frames["passed_through"] >= 45
+        errors = [message for message in client.messages if message["type"] == "error"]
+        assert 1 <= len(errors) <= time.monotonic() - begun + 1
+        client.send("settings", {"prompt": "fine"})
+        await client.message("settings_applied")
+        await client.until(lambda: client.received[-1].number is None)
+    assert server.worker_restarts == 0
 
 
 async def test_twenty_connections_leave_nothing_behind(start_server: StartServer) -> None:

@@ -29,6 +29,7 @@ class Code(StrEnum):
     UNKNOWN_MODEL = "unknown_model"
     MODEL_LOAD_FAILED = "model_load_failed"
     MODEL_LOADING = "model_loading"
+    GPU_OOM = "gpu_oom"
     WORKER_RESTARTING = "worker_restarting"
     NO_INPUT = "no_input"
     ICE_FAILED = "ice_failed"
@@ -94,6 +95,9 @@ TABLE: dict[Code, Row] = {
     Code.UNKNOWN_MODEL: Row("There is no such model here.", "Use a key that GET /api/models lists.", 404),
     Code.MODEL_LOAD_FAILED: Row("The model could not be loaded.", "See the server's log.", 503, True),
     Code.MODEL_LOADING: Row("A model is being loaded already.", "Wait until it is ready.", 409, True),
+    Code.GPU_OOM: Row(
+        "The graphics card has not enough memory for this picture.", "Choose a smaller size or fewer steps.", 503, True
+    ),
     Code.WORKER_RESTARTING: Row("The picture process is being started again.", "Wait a moment.", 503, True),
     Code.NO_INPUT: Row("No picture has come from the camera for a while.", "Check the camera.", 409, True),
     Code.ICE_FAILED: Row(

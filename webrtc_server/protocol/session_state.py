@@ -2,8 +2,9 @@
 
 There is no state to get stuck in: what is told is worked out anew from the worker's condition and the input's.
 
-    worker ready,  input flowing      running
+    worker ready,  input flowing      running, also while another model is loaded beside the one that paints
     worker ready,  no input           no_input
+    settings that nothing can paint   passthrough   apply_failed, or loading while a model is being loaded
     worker loading for the first time loading
     worker ended, a new one starts    passthrough   worker_restarting
     worker cannot start               degraded      model_load_failed
@@ -12,11 +13,14 @@ There is no state to get stuck in: what is told is worked out anew from the work
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pipeline.worker.messages import Loading
 from webrtc_server.protocol.error_codes import Code
 from webrtc_server.protocol.messages import State
+
+NO_INPUT = "No picture has come from the camera for a while."
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,17 @@ class Facts:
     worker_connected: bool
     worker_failed: str | None  # what the worker said when it could not start
     worker_ever_ready: bool
-    progress: Loading | None
+    progress: Loading | None  # of the worker's start, or of `switching`
     has_input: bool
     ever_had_input: bool
     closed: bool = False
     close_reason: Code | None = None
     retry_in: float | None = None
+    switching: str | None = None  # title of the model that is being loaded beside what paints
+    switching_mine: bool = False  # whether it is to take the place of what paints this session
+    painted: bool = True  # the worker has put this session's settings into force
+    refusal: str | None = None  # why nothing can paint with these settings
+    load_failure: str | None = None  # a sentence about the model that was to be loaded last
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,31 @@ def derive(facts: Facts) -> Condition:
     if not facts.worker_connected:
         message = "The pipeline is being loaded. You see your camera meanwhile."
         return Condition("loading", None, message, facts.progress)
+    if facts.switching is not None:
+        return _while_switching(facts, f"Loading {facts.switching}{progress_words(facts.progress)}.")
+    if facts.refusal is not None:
+        return Condition("passthrough", Code.APPLY_FAILED, f"{facts.refusal} You see your camera.")
     if facts.ever_had_input and not facts.has_input:
-        return Condition("no_input", Code.NO_INPUT, "No picture has come from the camera for a while.")
-    return Condition("running", None, "")
+        return Condition("no_input", Code.NO_INPUT, NO_INPUT)
+    return Condition("running", None, facts.load_failure or "")
+
+
+def _while_switching(facts: Facts, loading: str) -> Condition:
+    if not facts.painted:
+        return Condition("loading", None, f"{loading} You see your camera meanwhile.", facts.progress)
+    if facts.ever_had_input and not facts.has_input:
+        return Condition("no_input", Code.NO_INPUT, NO_INPUT, facts.progress)
+    meanwhile = "The old model goes on painting." if facts.switching_mine else "Your picture goes on as it is."
+    return Condition("running", None, f"{loading} {meanwhile}", facts.progress)
+
+
+def progress_words(progress: Loading | None) -> str:
+    """ ": download, 41 %, about 20 s left", as far as it is known; to follow what is being loaded."""
+    if progress is None:
+        return ""
+    words = [progress.stage]
+    if progress.total > 0:
+        words.append(f"{100 * progress.done // progress.total} %")
+    if progress.eta is not None:
+        words.append(f"about {math.ceil(progress.eta)} s left")
+    return f": {', '.join(words)}"

@@ -5,7 +5,16 @@ Proved on aioice 0.13; `tests/webrtc_server/test_patches.py` fails when an upgra
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
 import aioice.ice
+
+from webrtc_server.limits import RELAY_GATHER_TIMEOUT, STUN_GATHER_TIMEOUT
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def offer_loopback() -> None:
@@ -38,3 +47,23 @@ def end_consent_checks_with_the_connection() -> None:
 
     query_consent.patched = True  # type: ignore[attr-defined]  # as above
     aioice.ice.Connection.query_consent = query_consent  # type: ignore[method-assign]
+
+
+def bound_gathering() -> None:
+    """A STUN or TURN server that does not answer costs an offer 5 s upstream; here what a living one needs. The answer
+    then goes out with the other candidates. Repeatable.
+    """
+    ice = aioice.ice
+    if getattr(ice.server_reflexive_candidate, "patched", False):
+        return
+    ice.server_reflexive_candidate = _bounded(ice.server_reflexive_candidate, STUN_GATHER_TIMEOUT)
+    ice.relayed_candidate = _bounded(ice.relayed_candidate, RELAY_GATHER_TIMEOUT)
+
+
+def _bounded(gather: Callable[P, Coroutine[Any, Any, T]], limit: float) -> Callable[P, Coroutine[Any, Any, T]]:
+    async def bounded(*args: P.args, **kwargs: P.kwargs) -> T:
+        async with asyncio.timeout(limit):
+            return await gather(*args, **kwargs)
+
+    bounded.patched = True  # type: ignore[attr-defined]  # as above
+    return bounded

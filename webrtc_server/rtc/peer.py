@@ -6,8 +6,7 @@ What each media section is for was decided in `protocol/sdp_guard.py`; aiortc do
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from typing import Protocol
 
 import av
@@ -25,11 +24,14 @@ from aiortc.exceptions import OperationError
 
 from webrtc_server.limits import CLOSE_TIMEOUT, CONNECT_TIMEOUT, DATA_CHANNEL_LABEL, GATHER_TIMEOUT
 from webrtc_server.observe.log import get_logger
+from webrtc_server.protocol import candidates
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.sdp_answer import raise_uplink
 from webrtc_server.protocol.sdp_guard import OfferPlan
 from webrtc_server.rtc import feedback
 from webrtc_server.rtc.datachannel import ControlChannel
+from webrtc_server.rtc.reach import Reach
+from webrtc_server.rtc.receiver import VideoReceiver
 from webrtc_server.rtc.relay import PacketTrack
 from webrtc_server.rtc.track_in import discard, drain_video
 
@@ -52,18 +54,6 @@ class Listener(Protocol):
         """The connection failed, was never made in time (a reason), or was closed by the other side (None)."""
 
 
-@dataclass(frozen=True)
-class IceServer:
-    """A STUN or TURN server (RFC 7064, RFC 7065)."""
-
-    urls: tuple[str, ...]
-    username: str | None = None
-    credential: str | None = None
-
-
-IceServers = Sequence[IceServer]
-
-
 def preferred_codecs() -> list[RTCRtpCodecCapability]:
     """What can be negotiated at all, in our order; the offer's order does not count."""
     offered = RTCRtpSender.getCapabilities("video").codecs
@@ -75,12 +65,16 @@ def preferred_codecs() -> list[RTCRtpCodecCapability]:
 
 
 class Peer:
-    def __init__(self, ice_servers: IceServers, listener: Listener) -> None:
+    def __init__(self, reach: Reach, listener: Listener) -> None:
         # An explicit list, if empty: aiortc's own default is a public STUN server, and 5 s of waiting if it is silent.
-        servers = [RTCIceServer(list(server.urls), server.username, server.credential) for server in ice_servers]
+        servers = [
+            RTCIceServer(list(server.urls), server.username, server.credential) for server in reach.ice_servers()
+        ]
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        self._reach = reach
         self._listener = listener
         self._channel: ControlChannel | None = None
+        self._input: VideoReceiver | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._input_mid: str | None = None
         self._closed = False
@@ -109,14 +103,26 @@ class Peer:
         if self._closed:
             raise ClientError(Code.ICE_FAILED, CLOSED_MEANWHILE)
         self._spawn(self._watch_connecting(), "connect timeout")
-        sdp = str(self._connection.localDescription.sdp)
+        if self._input:
+            self._spawn(self._input.run(), "loss repair")
+        sdp = self._for_clients(str(self._connection.localDescription.sdp))
         return raise_uplink(sdp, plan.input_mid) if plan.input_mid is not None else sdp
+
+    def _for_clients(self, sdp: str) -> str:
+        if not candidates.has_candidates(sdp):
+            if ports := self._reach.udp_ports:
+                message = f"The server's range of UDP ports, {ports[0]} to {ports[-1]}, is used up."
+                raise ClientError(Code.ICE_FAILED, message, "Try again later; its owner can widen the range.")
+            raise ClientError(Code.ICE_FAILED, "The server has no address for media.")
+        return candidates.for_clients(sdp, self._reach.public_ip)
 
     def _assign_roles(self, plan: OfferPlan, painted: PacketTrack) -> None:
         for transceiver in self._connection.getTransceivers():
             if transceiver.kind != "video":
                 continue
             is_input, is_output = transceiver.mid == plan.input_mid, transceiver.mid == plan.output_mid
+            if is_input:
+                self._input = VideoReceiver(transceiver.receiver)
             if is_output:
                 transceiver.sender.replaceTrack(painted)
                 feedback.listen(transceiver.sender, painted)
@@ -153,8 +159,10 @@ class Peer:
             self._listener.gone(Code.ICE_FAILED)
 
     async def numbers(self) -> dict[str, float | None]:
-        """What RTCP and the transport say: round-trip time in ms, loss 0..1, bytes each way."""
+        """What RTCP, the transport and the receiver say; docs/reference/protocol.md has the names."""
         numbers: dict[str, float | None] = {}
+        if self._input:
+            numbers.update(self._input.numbers())
         report = await self._connection.getStats()
         for entry in report.values():
             if entry.type == "remote-inbound-rtp" and entry.kind == "video":

@@ -36,6 +36,7 @@ class Subject(Protocol):
 
     def status(self) -> StatusData: ...
     def stats(self, now: float) -> StatsData: ...
+    def load_model(self, model: str, failed: Callable[[ClientError], None]) -> None: ...
     async def apply(self, patch: dict[str, object]) -> SettingsAppliedData: ...
 
 
@@ -94,8 +95,21 @@ class Conversation:
                 case SubscribeStatsMessage(data=data, id=reply_to):
                     self._stats_interval, self._stats_due = data.interval_s, 0.0
                     self._send(StatsSubscribedData(interval_s=data.interval_s), reply_to)
-                case LoadModelMessage(id=reply_to):
-                    self._send(ErrorData.of(ClientError(Code.UNKNOWN_MODEL)), reply_to)
+                case LoadModelMessage():
+                    self._load_model(outcome)
+
+    def _load_model(self, message: LoadModelMessage) -> None:
+        """Answered by a status at once, and by an error later if the load fails; everybody is told of its end."""
+
+        def failed(error: ClientError) -> None:
+            self._send(ErrorData.of(error), message.id)
+
+        try:
+            self._subject.load_model(message.data.model, failed)
+        except ClientError as error:
+            failed(error)
+        else:
+            self._send(self._subject.status(), message.id)
 
     def _queue(self, message: SettingsMessage) -> None:
         try:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 from pipeline.settings import Settings
@@ -32,6 +33,7 @@ class SessionManager:
         self._ended: OrderedDict[str, float] = OrderedDict()  # session_id -> when, oldest first
         self._closing: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.Task[None] | None = None
+        painters.supervisor.subscribe(lambda state: self._each(Session.refresh))  # after `painters` itself
 
     @property
     def is_full(self) -> bool:
@@ -116,11 +118,11 @@ class SessionManager:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            self._tick_all(time.monotonic())
+            self._each(Session.tick)
 
-    def _tick_all(self, now: float) -> None:
+    def _each(self, act: Callable[[Session[Any]], None]) -> None:
         for session in list(self.sessions.values()):
             try:
-                session.tick(now)
+                act(session)
             except Exception:  # one session's trouble is not to stop the clock of all
-                logger.exception("session could not be ticked", session=session.view_id)
+                logger.exception("session could not be looked after", session=session.view_id)

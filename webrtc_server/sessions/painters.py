@@ -1,24 +1,31 @@
-"""What the server can paint with: which pipelines, which by default, on what, and why. Shared by all sessions."""
+"""What the server can paint with: which pipelines, which by default, on what, and why; which models. Shared by all."""
 
 from __future__ import annotations
 
 from pipeline import registry
 from pipeline.settings import Settings
 from pipeline.worker.supervisor import Supervisor, WorkerState
+from webrtc_server.sessions.models import Models
 
 
 class Painters:
     """Follows the supervisor: a pipeline that the worker could not load is not offered, nor used by default."""
 
-    def __init__(self, supervisor: Supervisor, default: str, reason: str) -> None:
+    def __init__(self, supervisor: Supervisor, default: str, reason: str, model: str | None = None) -> None:
+        """`model` is the operator's choice of one, if there is any."""
         self.supervisor = supervisor
         self.default = default
         self.reason = f"{registry.ENTRIES[default].title}: {reason}."
-        self.device = "cpu"
         self.available = registry.available(default)
         self.ever_ready = False
         self.failure: str | None = None  # why nothing could be loaded; stays while it is tried again
+        self._devices: dict[str, str] = {}  # of the pipelines that were loaded when the worker was last ready
         supervisor.subscribe(self._on_worker)
+        self.models = Models(supervisor, self.available, model)
+
+    def device(self, pipeline: str) -> str:
+        """What `pipeline` paints on, in words; empty until it was loaded for the first time."""
+        return self._devices.get(pipeline, "")
 
     def why(self, pipeline: str) -> str:
         """Why a session is painted by `pipeline`: a sentence for its user, empty if they chose it themselves."""
@@ -33,7 +40,7 @@ class Painters:
             self.failure = state.message
         if state.phase != "ready" or state.pipeline is None:
             return
-        self.ever_ready, self.failure = True, None
+        self.ever_ready, self.failure, self._devices = True, None, state.devices
         for name, why in state.failures.items():
             self.available.pop(name, None)
             if name == self.default:

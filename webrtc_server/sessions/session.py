@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pipeline.frame import Frame
 from pipeline.settings import Settings
 from pipeline.worker.client import Picture, WorkerClient
 from pipeline.worker.memory import fits
-from pipeline.worker.messages import Done, Loading, Rejected
-from webrtc_server.limits import NO_INPUT_AFTER
+from pipeline.worker.messages import Applied, Done, Loading, Rejected
+from webrtc_server.limits import NO_INPUT_AFTER, STATUSES_PER_SECOND
 from webrtc_server.policy.token_bucket import TokenBucket
 from webrtc_server.protocol.error_codes import ClientError, Code, known
 from webrtc_server.protocol.messages import (
@@ -24,6 +26,7 @@ from webrtc_server.protocol.messages import (
     ProgressData,
     ServerData,
     SettingsAppliedData,
+    State,
     StatsData,
     StatusData,
 )
@@ -36,6 +39,22 @@ from webrtc_server.sessions.painters import Painters
 from webrtc_server.sessions.statistics import Statistics
 
 P = TypeVar("P", bound=Picture)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What of a status makes a new one due when it changes."""
+
+    condition: Condition
+    pipeline: str
+    device: str
+    model: str | None
+
+    @property
+    def milestone(self) -> tuple[object, ...]:
+        """What is told at once; the rest, how far a load is, may wait for its turn."""
+        condition = self.condition
+        return condition.state, condition.reason, condition.progress is None, self.pipeline, self.device, self.model
 
 
 class Session(Generic[P]):
@@ -53,9 +72,12 @@ class Session(Generic[P]):
         self._waiting: Mailbox[P] = Mailbox()
         self._in_flight: dict[int, tuple[P, float]] = {}  # sequence -> picture, when it was given to the worker
         self._last_input: float | None = None
-        self._told: tuple[Condition, str] | None = None  # the state and the pipeline that the client knows of
+        self._told: _Told | None = None  # what the client knows
+        self._rebuilding: int | None = None  # the version whose effect is to be seen later
+        self._state: State | None = None
         self._since = time.monotonic()
         self._complaints = TokenBucket(1, 1)  # about pictures: one a second
+        self._steps = TokenBucket(STATUSES_PER_SECOND, 1)  # of a load
         self._worker = WorkerClient(painters.supervisor, self, settings, 0)
         self._applier = Applier(self._worker, painters, settings)
         self.conversation = Conversation(self, self._send)
@@ -96,6 +118,7 @@ class Session(Generic[P]):
         elif self._transport:
             self.statistics.count("painted", time.monotonic())
             self._transport.painted(source, frame, done)
+            self._tell_rebuilt(done.version)
         self._submit_waiting()
 
     def dropped(self, sequence: int) -> None:
@@ -132,44 +155,72 @@ class Session(Generic[P]):
         self._applier.lost()
         self.refresh()
 
-    def applied(self, version: int, notes: list[str]) -> None:
-        self._applier.applied(version, notes)
+    def applied(self, applied: Applied) -> None:
+        before = self._applier.notes
+        if self._applier.applied(applied):
+            return  # its `settings_applied` tells
+        if self._applier.notes != before:
+            self._told = None
+        self.refresh()
 
     def rejected(self, rejected: Rejected) -> None:
         if self._applier.rejected(rejected):
             return
         self._complain(ClientError(known(rejected.code), rejected.message, rejected.fix))
-        if self.settings.pipeline != self._painters.default:
+        self.refresh()
+        if rejected.code == Code.MODEL_LOAD_FAILED and self.settings.pipeline != self._painters.default:
             self.conversation.ask({"pipeline": self._painters.default})
 
     # Settings and state
 
     async def apply(self, patch: dict[str, object]) -> SettingsAppliedData:
         """Put a settings message into force, whole or not at all. Raises ClientError."""
-        return await self._applier.apply(patch, self.refresh)
+        applied = await self._applier.apply(patch, self.refresh)
+        if applied.rebuilding:
+            self._rebuilding = applied.version
+        return applied
+
+    def _tell_rebuilt(self, version: int) -> None:
+        """A status follows the first picture since what was being rebuilt, so that the client need not guess."""
+        if self._rebuilding is not None and version >= self._rebuilding:
+            self._rebuilding = self._told = None
+            self.refresh()
+
+    def load_model(self, model: str, failed: Callable[[ClientError], None]) -> None:
+        """See `Models.load`."""
+        self._painters.models.load(model, failed)
 
     def greet(self) -> None:
         """The first message on a new connection or channel."""
-        self._told = self._derive(), self.settings.pipeline
+        self._told = self._known()
+        self._state = self._told.condition.state
         self._send(self.status())
 
     def refresh(self) -> None:
-        """Tell the client if its state or its pipeline has changed."""
-        now_so = self._derive(), self.settings.pipeline
+        """Tell the client if its state, its pipeline, the device or the model has changed."""
+        now_so, now = self._known(), time.monotonic()
         if now_so == self._told:
             return
-        if self._told is None or now_so[0].state != self._told[0].state:
-            self._since = time.monotonic()
+        if self._told and now_so.milestone == self._told.milestone and not self._steps.take(now):
+            return  # the next tick brings it
+        if now_so.condition.state != self._state:
+            self._state, self._since = now_so.condition.state, now
         self._told = now_so
         self._send(self.status())
 
-    def tick(self, now: float) -> None:
+    def _known(self) -> _Told:
+        pipeline = self.settings.pipeline
+        return _Told(self._derive(), pipeline, self._painters.device(pipeline), self._painters.models.loaded)
+
+    def tick(self) -> None:
         """Twice a second: notice a camera that went silent, send the statistics that are due."""
         self.refresh()
-        self.conversation.tick(now)
+        self.conversation.tick(time.monotonic())
 
     def status(self) -> StatusData:
         condition = self._derive()
+        models = self._painters.models
+        notice = [models.notice] if models.notice and self.settings.pipeline == models.pipeline else []
         return StatusData(
             session_id=self.session_id,
             view_id=self.view_id,
@@ -181,10 +232,12 @@ class Session(Generic[P]):
             progress=_progress(condition.progress),
             pipeline=self.settings.pipeline,
             pipelines=list(self._painters.available),
-            device=self._painters.device,
+            device=self._painters.device(self.settings.pipeline),
+            model=models.loaded,
+            models=list(models.choices()),
             settings=self.settings.model_dump(mode="json"),
             settings_version=self._applier.version,
-            notes=self._applier.notes,
+            notes=self._applier.notes + notice,
         )
 
     def stats(self, now: float) -> StatsData:
@@ -202,6 +255,8 @@ class Session(Generic[P]):
 
     def _derive(self) -> Condition:
         worker = self._painters.supervisor.state
+        models = self._painters.models
+        refusal = self._applier.refusal
         now = time.monotonic()
         return derive(
             Facts(
@@ -214,6 +269,11 @@ class Session(Generic[P]):
                 closed=self.closed,
                 close_reason=self._close_reason,
                 retry_in=worker.retry_in,
+                switching=models.switching.title if models.switching else None,
+                switching_mine=self.settings.pipeline == models.pipeline,
+                painted=self._applier.painted,
+                refusal=refusal.message if refusal else None,
+                load_failure=models.failure(now),
             )
         )
 
@@ -240,4 +300,6 @@ class Session(Generic[P]):
 def _progress(loading: Loading | None) -> ProgressData | None:
     if loading is None:
         return None
-    return ProgressData(stage=loading.stage, done=loading.done, total=loading.total, unit=loading.unit)
+    return ProgressData(
+        stage=loading.stage, done=loading.done, total=loading.total, unit=loading.unit, eta_s=loading.eta
+    )

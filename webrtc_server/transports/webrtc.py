@@ -18,7 +18,8 @@ from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.messages import ErrorData, ServerData, encode
 from webrtc_server.protocol.sdp_guard import OfferPlan, codec
 from webrtc_server.rtc.datachannel import ControlChannel
-from webrtc_server.rtc.peer import IceServers, Peer
+from webrtc_server.rtc.peer import Peer
+from webrtc_server.rtc.reach import Reach
 from webrtc_server.rtc.relay import Broadcast, Sending, codec_name
 from webrtc_server.rtc.track_out import TIME_BASE, PaintedTrack, ticks
 from webrtc_server.sessions.session import Session
@@ -28,11 +29,11 @@ class WebRtcTransport:
     """Implements `sessions.interfaces.Transport` and `rtc.peer.Listener`. `gone` is called once the peer is lost."""
 
     def __init__(
-        self, session: Session[VideoPicture], ice_servers: IceServers, sending: Sending, gone: Callable[[], None]
+        self, session: Session[VideoPicture], reach: Reach, sending: Sending, gone: Callable[[], None]
     ) -> None:
         self._session = session
         self._gone = gone
-        self._peer = Peer(ice_servers, self)
+        self._peer = Peer(reach, self)
         self._track = PaintedTrack(self._count_sent, self._plain)
         self.video = Broadcast(self._track, sending)
         self._channel: ControlChannel | None = None

@@ -9,16 +9,17 @@ import av
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.sdp_guard import OfferPlan, codec
 from webrtc_server.rtc.datachannel import ControlChannel
-from webrtc_server.rtc.peer import CLOSED_MEANWHILE, IceServers, Peer
+from webrtc_server.rtc.peer import CLOSED_MEANWHILE, Peer
+from webrtc_server.rtc.reach import Reach
 from webrtc_server.rtc.relay import Broadcast, codec_name
 
 
 class WhepViewer:
     """Implements `sessions.viewers.Viewer` and `rtc.peer.Listener`. `gone` is called once there is no more to see."""
 
-    def __init__(self, video: Broadcast, ice_servers: IceServers, gone: Callable[[], None]) -> None:
+    def __init__(self, video: Broadcast, reach: Reach, gone: Callable[[], None]) -> None:
         self._gone = gone
-        self._peer = Peer(ice_servers, self)
+        self._peer = Peer(reach, self)
         self._track = video.track()
         self._track.on("ended", gone)  # with the session
 

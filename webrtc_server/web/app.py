@@ -13,14 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
-from pipeline.catalog import MODEL_VARIABLE
+from pipeline.catalog import ATTENTION_VARIABLE, MODEL_DIR_VARIABLE, MODEL_VARIABLE, VAE_VARIABLE
 from pipeline.registry import available
 from pipeline.worker.supervisor import WORKER_MODULE, Supervisor
 from webrtc_server.config import Config
 from webrtc_server.limits import OFFER_BYTES
-from webrtc_server.rtc import patches
+from webrtc_server.rtc import patches, udp_range
 from webrtc_server.rtc.encoder import gpu_encodes
-from webrtc_server.rtc.peer import IceServer
+from webrtc_server.rtc.reach import Reach
 from webrtc_server.rtc.relay import Sending
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.sessions.painters import Painters
@@ -43,27 +43,28 @@ SUPERVISOR: web.AppKey[Supervisor] = web.AppKey("supervisor", Supervisor)
 def build_app(config: Config, pipeline: str, reason: str, worker_module: str = WORKER_MODULE) -> web.Application:
     """The whole server as an aiohttp application; its worker starts and ends with it. Needs a running event loop."""
     supervisor = Supervisor(_with_fallbacks(pipeline), worker_module, _worker_environment(config))
-    painters = Painters(supervisor, pipeline, reason)
+    painters = Painters(supervisor, pipeline, reason, config.model)
     manager = SessionManager(painters, config.session_settings(pipeline), config.max_sessions)
     codec = ThreadPoolExecutor(CODEC_THREADS, "pictures")
     encoding = ThreadPoolExecutor(ENCODER_THREADS, "encode")
     viewers = Viewers()
     kbps = config.video_bitrate_kbps
     sending = Sending(encoding, kbps * 1000 if kbps is not None else None)
-    ice_servers = [
-        IceServer(server.urls, server.username, server.credential.get_secret_value() if server.credential else None)
-        for server in config.ice_servers
-    ]
+    reach = Reach.of(config)
     patches.end_consent_checks_with_the_connection()
+    patches.bound_gathering()
     if config.ice_loopback or _is_loopback(config.host):
         patches.offer_loopback()
 
     async def parts(app: web.Application) -> AsyncIterator[None]:
+        release_ports = udp_range.use(asyncio.get_running_loop(), reach.udp_ports) if reach.udp_ports else None
         supervisor.start()
         manager.start()
         _start_threads(encoding, ENCODER_THREADS)
         encoding.submit(gpu_encodes)  # known before the first session needs it
         yield  # the sessions end before the connections that carry them: see on_shutdown
+        if release_ports:
+            release_ports()
         await supervisor.close()
         codec.shutdown(cancel_futures=True)
         encoding.shutdown(cancel_futures=True)
@@ -75,10 +76,10 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     app.on_shutdown.append(lambda _: manager.close())
     app.on_shutdown.append(lambda _: viewers.close())
     app.cleanup_ctx.append(parts)
-    app.add_routes(SessionApi(manager, ice_servers, sending, viewers).routes())
-    app.add_routes(WhepApi(viewers, ice_servers).routes())
+    app.add_routes(SessionApi(manager, reach, sending, viewers).routes())
+    app.add_routes(WhepApi(viewers, reach).routes())
     app.add_routes(WebSocketApi(manager, codec).routes())
-    app.add_routes(InfoApi(manager, ice_servers).routes())
+    app.add_routes(InfoApi(manager, reach).routes())
     app.add_routes(_pages())
     return app
 
@@ -97,11 +98,13 @@ def _with_fallbacks(pipeline: str) -> list[str]:
 
 def _worker_environment(config: Config) -> dict[str, str]:
     """What of the configuration is the worker's business."""
-    environment = {}
+    environment: dict[str, str] = {VAE_VARIABLE: config.vae, ATTENTION_VARIABLE: config.attention}
     if config.gpu_device:  # else the first there is, or what this process was told by CUDA_VISIBLE_DEVICES itself
         environment["CUDA_VISIBLE_DEVICES"] = str(config.gpu_device)
     if config.model is not None:
         environment[MODEL_VARIABLE] = config.model
+    if config.model_dir is not None:
+        environment[MODEL_DIR_VARIABLE] = config.model_dir
     return environment
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from pipeline.settings import Settings
 from webrtc_server.protocol.error_codes import Code
-from webrtc_server.rtc.peer import IceServers
+from webrtc_server.rtc.reach import Reach
 from webrtc_server.sessions.manager import SessionManager
 
 DISTRIBUTION = "live-diffusion"
@@ -24,10 +24,10 @@ def version() -> str:
 
 
 class InfoApi:
-    def __init__(self, manager: SessionManager, ice_servers: IceServers) -> None:
+    def __init__(self, manager: SessionManager, reach: Reach) -> None:
         self._manager = manager
         self._painters = manager.painters
-        self._ice_servers = ice_servers
+        self._reach = reach
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -70,7 +70,9 @@ class InfoApi:
                 "pipeline": self._painters.default,
                 "reason": self._painters.reason,
                 "pipelines": self._painters.available,
-                "device": self._painters.device,
+                "device": self._painters.device(self._painters.default),
+                "model": self._painters.models.loaded,
+                "models": list(self._painters.models.choices()),
                 "sessions": len(self._manager.sessions),
                 "max_sessions": self._manager.max_sessions,
                 "worker_restarts": self._painters.supervisor.restarts,
@@ -89,15 +91,31 @@ class InfoApi:
         return web.json_response(schema)
 
     async def models(self, request: web.Request) -> web.Response:
-        """No pipeline of this version has models to choose from."""
-        return web.json_response({"models": []})
+        """What `load_model` can be asked for; of the operator's own model nothing but the name is known."""
+        models = self._painters.models
+        return web.json_response(
+            {
+                "models": [
+                    {
+                        "key": key,
+                        "title": choice.title,
+                        "licence": choice.spec.licence if choice.spec else "",
+                        "notice": choice.spec.notice if choice.spec else "",
+                        "steps": choice.spec.steps if choice.spec else None,
+                        "cfg_type": choice.spec.cfg_type if choice.spec else None,
+                        "loaded": key == models.loaded,
+                    }
+                    for key, choice in models.choices().items()
+                ]
+            }
+        )
 
     async def ice(self, request: web.Request) -> web.Response:
-        """For `RTCPeerConnection`."""
+        """For `RTCPeerConnection`; a TURN password in it is made for this answer."""
         servers = [
             {"urls": list(server.urls)}
             | ({"username": server.username, "credential": server.credential} if server.username else {})
-            for server in self._ice_servers
+            for server in self._reach.ice_servers()
         ]
         return web.json_response({"iceServers": servers}, headers={"Cache-Control": "no-store"})
 

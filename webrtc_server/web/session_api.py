@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from webrtc_server.limits import OFFER_BYTES
 from webrtc_server.protocol.error_codes import Code
 from webrtc_server.protocol.sdp_guard import plan
-from webrtc_server.rtc.peer import IceServers
+from webrtc_server.rtc.reach import Reach
 from webrtc_server.rtc.relay import Sending
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.sessions.viewers import Viewers
@@ -28,9 +28,9 @@ class OfferBody(BaseModel):
 
 
 class SessionApi:
-    def __init__(self, manager: SessionManager, ice_servers: IceServers, sending: Sending, viewers: Viewers) -> None:
+    def __init__(self, manager: SessionManager, reach: Reach, sending: Sending, viewers: Viewers) -> None:
         self._manager = manager
-        self._ice_servers = ice_servers
+        self._reach = reach
         self._sending = sending
         self._viewers = viewers
 
@@ -47,9 +47,7 @@ class SessionApi:
         offered = plan(body.sdp)  # first, for a bad offer must not end the session that a good one would take over
         session = await self._manager.create(body.settings, body.client_id)
         try:
-            transport = WebRtcTransport(
-                session, self._ice_servers, self._sending, lambda: self._manager.end_soon(session)
-            )
+            transport = WebRtcTransport(session, self._reach, self._sending, lambda: self._manager.end_soon(session))
             sdp = await transport.answer(offered)
         except BaseException:
             await self._manager.end(session)

@@ -13,7 +13,7 @@ from aiohttp import web
 from webrtc_server.limits import JSON_BYTES, SDP_BYTES
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.sdp_guard import plan_view
-from webrtc_server.rtc.peer import IceServers
+from webrtc_server.rtc.reach import Reach
 from webrtc_server.sessions.viewers import Viewers
 from webrtc_server.transports.whep import WhepViewer
 from webrtc_server.web.body import read_text
@@ -23,9 +23,9 @@ TRICKLE_TYPE = "application/trickle-ice-sdpfrag"
 
 
 class WhepApi:
-    def __init__(self, viewers: Viewers, ice_servers: IceServers) -> None:
+    def __init__(self, viewers: Viewers, reach: Reach) -> None:
         self._viewers = viewers
-        self._ice_servers = ice_servers
+        self._reach = reach
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -45,7 +45,7 @@ class WhepApi:
         offered = plan_view(await read_text(request, SDP_TYPE, SDP_BYTES))
         viewer_id = self._viewers.reserve(view_id)
         try:
-            viewer = WhepViewer(video, self._ice_servers, lambda: self._viewers.end_soon(viewer_id))
+            viewer = WhepViewer(video, self._reach, lambda: self._viewers.end_soon(viewer_id))
             self._viewers.seat(viewer_id, viewer)
             sdp = await viewer.answer(offered)
         except BaseException:

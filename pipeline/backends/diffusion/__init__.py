@@ -28,6 +28,7 @@ class Diffusion:
     name: ClassVar[str] = "diffusion"
     title: ClassVar[str] = "StreamDiffusion (GPU)"
     ignores: ClassVar[frozenset[str]] = frozenset()
+    rebuilds: ClassVar[frozenset[str]] = frozenset({"steps", "cfg_type", "width", "height"})
     batch_limit: ClassVar[int] = 16
 
     def __init__(
@@ -45,30 +46,42 @@ class Diffusion:
         self._executor = executor
         self._graphs = graphs
         self._model: Model
-        self._device: Device
+        self._compute: Device
         self._prompts: Prompts
         self._rounds: Rounds
 
+    @property
+    def device(self) -> str:
+        return self._compute.name
+
+    @property
+    def works_aside(self) -> bool:
+        return self._compute.staged
+
+    @property
+    def model(self) -> str:
+        return self._model.name
+
     def load(self, report: Report) -> None:
         self._model = load_model(catalog.find(self._wanted), report, self._threads)
-        self._device = best_device(self._graphs)
-        networks = Networks(self._model, self._device)
+        self._compute = best_device(self._graphs)
+        networks = Networks(self._model, self._compute)
         self._rounds = Rounds(networks)
         pipe = self._model.pipe
-        self._prompts = Prompts(pipe.tokenizer, pipe.text_encoder, self._device, self._executor)
+        self._prompts = Prompts(pipe.tokenizer, pipe.text_encoder, self._compute, self._executor)
         embeds = self._prompts.encode(Settings().prompt)  # the first frame of most sessions need not wait for it
-        if self._device.torch_device.type == "cuda":
+        if self._compute.torch_device.type == "cuda":
             report(Progress("warm-up"))
-            with self._device.lane("compute"):
+            with self._compute.lane("compute"):
                 networks.warm_up(Settings().width, Settings().height, embeds)
 
     def new_state(self, settings: Settings) -> Session:
-        with self._device.lane("compute"):
+        with self._compute.lane("compute"):
             return Session(self._model.pipe, self._prompts, settings)
 
     def apply(self, state: Session, settings: Settings, changed: frozenset[str]) -> None:
         try:
-            with self._device.lane("compute"):
+            with self._compute.lane("compute"):
                 state.apply(settings, changed)
         except (RuntimeError, ValueError) as error:  # no memory left, say
             raise ApplyFailed(f"The settings could not be put into force: {error}", "Try a smaller size.") from error

@@ -20,6 +20,7 @@ from torch.cuda import OutOfMemoryError
 from pipeline.backends.diffusion import steady
 from pipeline.backends.diffusion.device import Device
 from pipeline.backends.diffusion.live import LiveStream
+from pipeline.backends.diffusion.regions import Region
 from pipeline.errors import DeviceLost
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,8 @@ class Batches:
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
+        self._look = Region("look", steady.look, networks.device)
+        self._settled = Region("settled", steady.settled, networks.device)
         self._most_rows = MOST_ROWS
 
     def run(self, passes: Sequence[Pass]) -> list[Outcome]:
@@ -101,7 +104,7 @@ class Batches:
         before = [one.stream.memory for one in passes]
         try:
             with torch.no_grad():
-                return _run(self._networks, passes)
+                return self._run(passes)
         except Exception as error:
             for one, memory in zip(passes, before, strict=True):
                 one.stream.memory = memory
@@ -122,60 +125,56 @@ class Batches:
         elif not device.is_alive():
             raise DeviceLost(f"The device {device.name} does not answer any more.") from error
 
-
-def _run(networks: Networks, passes: Sequence[Pass]) -> list[Outcome]:
-    streams = [one.stream for one in passes]
-    pictures, gains = _steady_cameras(passes)
-    # While a change is on its way, each picture is shown as it is: an average would hold it up.
-    gains = [gain if stream.settled else None for stream, gain in zip(streams, gains, strict=True)]
-    latents = networks.encode(pictures)
-    asked = [stream.rows(latent[None]) for stream, latent in zip(streams, latents, strict=True)]
-    lengths = [len(rows.latents) for rows in asked]
-    answers = networks.predict(*zip(*asked, strict=True)).split(lengths)
-    clean = [one.finish(*pair) for one, *pair in zip(streams, asked, answers, strict=True)]
-    shown = [index for index, one in enumerate(passes) if one.shown]
-    outcomes: list[Outcome] = [None] * len(passes)
-    if not shown:
+    def _run(self, passes: Sequence[Pass]) -> list[Outcome]:
+        streams, networks = [one.stream for one in passes], self._networks
+        pictures, seen = self._steady_cameras(passes)
+        latents = networks.encode(pictures)
+        asked = [stream.rows(latent[None]) for stream, latent in zip(streams, latents, strict=True)]
+        lengths = [len(rows.latents) for rows in asked]
+        answers = networks.predict(*zip(*asked, strict=True)).split(lengths)
+        # While a change is on its way, each picture is shown as it is: an average would hold it up.
+        seen = [what if stream.settled else None for stream, what in zip(streams, seen, strict=True)]
+        clean = [one.finish(*pair) for one, *pair in zip(streams, asked, answers, strict=True)]
+        shown = [index for index, one in enumerate(passes) if one.shown]
+        outcomes: list[Outcome] = [None] * len(passes)
+        if not shown:
+            return outcomes
+        decoded = networks.decode([clean[index] for index in shown])
+        # One bad value spoils the sum, and a sum is a tenth of the work of looking at each value.
+        finite = decoded.flatten(1).sum(1, dtype=torch.float32).isfinite()
+        painted = self._steady_paintings([(streams[index], seen[index]) for index in shown], decoded)
+        for index, picture, sound in zip(shown, painted, finite, strict=True):
+            outcomes[index] = Painted(picture, sound)
         return outcomes
-    decoded = networks.decode([clean[index] for index in shown])
-    # One bad value spoils the sum, and a sum is a tenth of the work of looking at each value.
-    finite = decoded.flatten(1).sum(1, dtype=torch.float32).isfinite()
-    painted = _steady_paintings([(streams[index], gains[index]) for index in shown], decoded)
-    for index, picture, sound in zip(shown, painted, finite, strict=True):
-        outcomes[index] = Painted(picture, sound)
-    return outcomes
 
+    def _steady_cameras(self, passes: Sequence[Pass]) -> tuple[list[Tensor], list[Tensor | None]]:
+        """The pictures to paint, and for each what `look` has seen, if it has."""
+        pictures = [one.picture for one in passes]
+        seen: list[Tensor | None] = [None] * len(passes)
+        known = [(index, one.stream) for index, one in enumerate(passes) if one.stream.camera is not None]
+        if known:
+            means = [stream.camera for _, stream in known if stream.camera is not None]
+            least = [stream.least_gain for _, stream in known]
+            looked = self._look([pictures[index] for index, _ in known], means, least)
+            for (index, _), what in zip(known, looked.split(1), strict=True):
+                pictures[index], seen[index] = what[:, :3].to(pictures[index].dtype), what
+        for one, picture in zip(passes, pictures, strict=True):
+            one.stream.camera = picture if one.stream.steadiness else None
+        return pictures, seen
 
-def _steady_cameras(passes: Sequence[Pass]) -> tuple[list[Tensor], list[Tensor | None]]:
-    """The pictures to paint, and for each the weight of what is new in it, if there is an average."""
-    pictures = [one.picture for one in passes]
-    gains: list[Tensor | None] = [None] * len(passes)
-    averaged = [index for index, one in enumerate(passes) if one.stream.steadiness and one.stream.camera is not None]
-    if averaged:
-        mean = torch.cat([camera for index in averaged if (camera := passes[index].stream.camera) is not None])
-        new = torch.cat([pictures[index] for index in averaged])
-        weight = steady.gain(new, mean, torch.cat([passes[index].stream.least_gain for index in averaged]))
-        for row, (index, picture) in enumerate(zip(averaged, steady.average(mean, new, weight), strict=True)):
-            pictures[index], gains[index] = picture[None], weight[row : row + 1]
-    for one, picture in zip(passes, pictures, strict=True):
-        if one.stream.steadiness:
-            one.stream.camera = picture
-    return pictures, gains
-
-
-def _steady_paintings(streams: Sequence[tuple[LiveStream, Tensor | None]], new: Tensor) -> list[Tensor]:
-    """The pictures to show for what was painted anew."""
-    paintings = list(new.split(1))
-    averaged = [
-        (index, stream.painted, gain)
-        for index, (stream, gain) in enumerate(streams)
-        if stream.painted is not None and gain is not None
-    ]
-    if averaged:
-        indices, means, gains = zip(*averaged, strict=True)
-        mean = steady.average(torch.cat(means), torch.cat([paintings[index] for index in indices]), torch.cat(gains))
-        for index, picture in zip(indices, mean.split(1), strict=True):
-            paintings[index] = picture
-    for (stream, _), picture in zip(streams, paintings, strict=True):
-        stream.painted = picture if stream.steadiness else None
-    return paintings
+    def _steady_paintings(self, streams: Sequence[tuple[LiveStream, Tensor | None]], new: Tensor) -> list[Tensor]:
+        """The pictures to show for what was painted anew."""
+        paintings = list(new.split(1))
+        averaged = [
+            (index, stream.painted, what)
+            for index, (stream, what) in enumerate(streams)
+            if stream.painted is not None and what is not None
+        ]
+        if averaged:
+            indices, before, seen = zip(*averaged, strict=True)
+            settled = self._settled([paintings[index] for index in indices], before, seen)
+            for index, picture in zip(indices, settled.split(1), strict=True):
+                paintings[index] = picture
+        for (stream, _), picture in zip(streams, paintings, strict=True):
+            stream.painted = picture if stream.steadiness else None
+        return paintings

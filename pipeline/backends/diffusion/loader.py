@@ -1,22 +1,27 @@
 """Loads a Stable Diffusion model: which files, which VAE, on what device, in what precision.
 
-Only safetensors files are read, for a pickle runs code, and a folder with Python code is refused.
+Only safetensors files are read, for a pickle runs code, and a folder with Python code is refused. `fetch` brings what
+is not here. Called by the back end, in a thread that may take its time.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline
 from diffusers.utils.logging import disable_progress_bar
-from huggingface_hub import snapshot_download
+from safetensors import SafetensorError
 
+from pipeline import catalog
 from pipeline.backend import Progress, Report
-from pipeline.catalog import ModelSpec, Source
+from pipeline.backends.diffusion.fetch import HALF, Wanted, fetch
+from pipeline.catalog import ModelSpec
 from pipeline.errors import BackendUnavailable
 
 logger = logging.getLogger(__name__)
@@ -24,8 +29,11 @@ logger = logging.getLogger(__name__)
 PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"})
 LORA_FILE = "pytorch_lora_weights.safetensors"
 TINY_VAE_FOLDER = "taesd"  # in a model's folder: a tiny VAE to use in place of its own
-NEVER_FETCHED = ("safety_checker/*", "*.non_ema*")  # gigabytes that nothing here reads
-STAGES = 4
+# What is read of a model, in diffusers' names: small files, and weights without their ending.
+DESCRIPTIONS = ("model_index.json", "scheduler/scheduler_config.json", "tokenizer/tokenizer_config.json")
+CONFIGS = ("text_encoder/config.json", "unet/config.json")
+WEIGHTS = ("text_encoder/model", "unet/diffusion_pytorch_model")
+VAE_WEIGHTS = "vae/diffusion_pytorch_model"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,66 +45,148 @@ class Model:
     steps: int | None = None  # that the model is made for, if it is known
 
 
-def load_model(wanted: ModelSpec | Path, report: Report, threads: int | None = None) -> Model:
-    """A model of the catalogue, fetched if it is not here yet, or one of a local folder in diffusers' layout.
+@dataclass(frozen=True)
+class Choices:
+    """What an operator chooses besides the model."""
 
-    `threads` are for one frame on a CPU; None: half of the cores, for the video codecs need the others. Raises
-    BackendUnavailable.
+    vae: str = "tiny"
+    attention: str = "sdpa"
+
+    @classmethod
+    def of_environment(cls) -> Choices:
+        """Raises BackendUnavailable for an unknown word."""
+        return cls(
+            _one_of(("tiny", "full"), catalog.VAE_VARIABLE),
+            _one_of(("sdpa", "xformers"), catalog.ATTENTION_VARIABLE),
+        )
+
+
+def _one_of(words: tuple[str, ...], variable: str) -> str:
+    word = os.environ.get(variable) or words[0]
+    if word not in words:
+        raise BackendUnavailable(f"{variable} is {word!r}.", f"Set it to {' or '.join(words)}.")
+    return word
+
+
+def load_model(wanted: ModelSpec | Path, report: Report, threads: int | None = None) -> Model:
+    """A model of the catalogue or the hub, fetched if it is not here yet, or one of a folder in diffusers' layout.
+
+    LIVE_DIFFUSION_VAE and LIVE_DIFFUSION_ATTENTION choose, LIVE_DIFFUSION_MODEL_DIR is where it is stored. `threads`
+    are for one frame on a CPU; None: half of the cores, for the video codecs need the others. Reports the stages
+    download (in bytes), VAE, weights, LoRA and ready; one with nothing to do is left out. Raises BackendUnavailable.
     """
     disable_progress_bar()  # the log is no terminal
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(threads or max(1, (os.cpu_count() or 2) // 2))
+    name = wanted.key if isinstance(wanted, ModelSpec) else str(wanted)
     try:
-        return _load(wanted, device, report)
-    except BackendUnavailable:
-        raise
-    except (OSError, ValueError, KeyError) as error:  # files that are not there, or are not what they should be
-        name = wanted.key if isinstance(wanted, ModelSpec) else wanted
+        return _load(wanted, Choices.of_environment(), device, report)
+    except (torch.OutOfMemoryError, MemoryError) as error:
         raise BackendUnavailable(
-            f"The model {name} could not be loaded: {error}", "Check its files, or the connection to the model hub."
+            f"There is not enough memory for the model {name}.",
+            "End what else uses the GPU, take another one (LIVE_DIFFUSION_GPU_DEVICE), or choose a smaller model.",
+        ) from error
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:  # not there, or not what they say
+        raise BackendUnavailable(
+            f"The model {name} could not be loaded: {error}", "Check its files; in diffusers' layout each part has one."
         ) from error
 
 
-def _load(wanted: ModelSpec | Path, device: torch.device, report: Report) -> Model:
+def _load(wanted: ModelSpec | Path, choices: Choices, device: torch.device, report: Report) -> Model:
     # bfloat16 is 58 times slower than float32 on a CPU without instructions for it.
     dtype = torch.float16 if device.type == "cuda" else torch.float32
-    spec = wanted if isinstance(wanted, ModelSpec) else None
-    if spec:
-        logger.info("%s (%s): %s", spec.title, spec.licence, spec.notice)
-    report(Progress("files", 0, STAGES, "steps"))
-    folder = _fetch(wanted.base, device) if isinstance(wanted, ModelSpec) else wanted
-    check_folder(folder)
-    report(Progress("weights", 1, STAGES, "steps"))
-    variant = spec.base.half_variant if spec and device.type == "cuda" else None
-    pipe = StableDiffusionPipeline.from_pretrained(
-        folder,
-        variant=variant,
-        use_safetensors=True,
-        local_files_only=True,
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    if spec and spec.lora:
-        report(Progress("LoRA", 2, STAGES, "steps"))
-        fuse_lora(pipe, _fetch(spec.lora, device))
-    report(Progress("VAE", 3, STAGES, "steps"))
-    if spec or (folder / TINY_VAE_FOLDER).is_dir():
-        tiny = _fetch(spec.vae, device) if spec else folder / TINY_VAE_FOLDER
-        check_folder(tiny)
-        pipe.vae = AutoencoderTiny.from_pretrained(tiny, use_safetensors=True)
+    files = _fetched(wanted, choices, device, report) if isinstance(wanted, ModelSpec) else _in_folder(wanted, choices)
+    for folder in (files.base, files.vae):
+        if folder:
+            check_folder(folder)
+    vae = {}
+    if files.vae:  # the pipeline gets it at once, so that the weights of its own need not even be here
+        with _stage("VAE", report):
+            vae = {"vae": AutoencoderTiny.from_pretrained(files.vae, use_safetensors=True)}
+    with _stage("weights", report):
+        pipe = StableDiffusionPipeline.from_pretrained(
+            files.base,
+            variant=_variant(files, device),
+            use_safetensors=True,
+            local_files_only=True,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+            **vae,
+        )
+    if files.lora:
+        with _stage("LoRA", report):
+            fuse_lora(pipe, files.lora)
     if isinstance(pipe.vae, AutoencoderKL):
-        logger.warning("%s has a full VAE, which costs four times its UNet; a tiny one is much faster", folder)
+        if choices.vae == "tiny":
+            logger.warning("%s has a full VAE only, which costs four times its UNet: a tiny one is faster", files.base)
         pipe.vae.enable_slicing()
-    # Attention is torch's own fused one (SDPA): diffusers' default, as fast as xformers.
-    for part in (pipe.unet, pipe.vae, pipe.text_encoder):
-        part.requires_grad_(False).eval().to(device, dtype)
-    if device.type == "cuda":
-        pipe.unet.to(memory_format=torch.channels_last)
-        pipe.vae.to(memory_format=torch.channels_last)
-    report(Progress("VAE", STAGES, STAGES, "steps"))
-    return Model(spec.key if spec else folder.name, pipe, spec.steps if spec else None)
+    with _stage("ready", report):
+        for part in (pipe.unet, pipe.vae, pipe.text_encoder):
+            part.requires_grad_(False).eval().to(device, dtype)
+        if device.type == "cuda":
+            pipe.unet.to(memory_format=torch.channels_last)
+            pipe.vae.to(memory_format=torch.channels_last)
+        if choices.attention == "xformers":
+            use_xformers(pipe)
+    return Model(files.name, pipe, files.steps)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The folders of a model. `vae` is a tiny one in place of its own."""
+
+    name: str
+    base: Path
+    vae: Path | None = None
+    lora: Path | None = None
+    steps: int | None = None
+
+
+def _in_folder(folder: Path, choices: Choices) -> _Files:
+    tiny = folder / TINY_VAE_FOLDER
+    return _Files(folder.name, folder, tiny if choices.vae == "tiny" and tiny.is_dir() else None)
+
+
+def _fetched(spec: ModelSpec, choices: Choices, device: torch.device, report: Report) -> _Files:
+    logger.info("%s (%s): %s", spec.title, spec.licence, spec.notice)
+    vae = spec.vae if choices.vae == "tiny" else None
+    own_vae = () if vae else (VAE_WEIGHTS,)
+    configs = CONFIGS if vae else (*CONFIGS, "vae/config.json")
+    wanted = [Wanted(spec.base, DESCRIPTIONS + configs, WEIGHTS + own_vae, half=device.type == "cuda")]
+    if vae:
+        wanted.append(Wanted(vae, ("config.json",), ("diffusion_pytorch_model",)))
+    if spec.lora:
+        wanted.append(Wanted(spec.lora, (), (LORA_FILE.removesuffix(".safetensors"),)))
+    folders = iter(fetch(wanted, report))
+    base = next(folders)
+    return _Files(spec.key, base, next(folders) if vae else None, next(folders) if spec.lora else None, spec.steps)
+
+
+def _variant(files: _Files, device: torch.device) -> str | None:
+    """The word for files in half precision, if such are there and are best, or all there are."""
+    stems = WEIGHTS if files.vae else (*WEIGHTS, VAE_WEIGHTS)
+    half = any((files.base / f"{stem}.{HALF}.safetensors").is_file() for stem in stems)
+    full = all((files.base / f"{stem}.safetensors").is_file() for stem in stems)
+    return HALF if half and (device.type == "cuda" or not full) else None
+
+
+@contextmanager
+def _stage(name: str, report: Report) -> Iterator[None]:
+    report(Progress(name, 0, 1, "steps"))
+    yield
+    report(Progress(name, 1, 1, "steps"))
+
+
+def use_xformers(pipe: StableDiffusionPipeline) -> None:
+    """Attention by xformers; if it cannot be used, by torch's own (SDPA), diffusers' default, which is as fast."""
+    try:
+        pipe.enable_xformers_memory_efficient_attention()
+    except Exception as error:  # not installed, made for another torch, no GPU: each raises an error of its own
+        reason = str(error).partition("\n")[0]
+        logger.warning("xformers cannot be used (%s: %s): attention is torch's own", type(error).__name__, reason)
+        pipe.disable_xformers_memory_efficient_attention()  # of the parts that had it already
 
 
 def fuse_lora(pipe: StableDiffusionPipeline, folder: Path) -> None:
@@ -124,22 +214,3 @@ def check_folder(folder: Path) -> None:
                 f"{path} is a pickle, which could run any code, and there is no safetensors file beside it.",
                 "Convert the model to safetensors.",
             )
-
-
-def _fetch(source: Source, device: torch.device) -> Path:
-    """The folder of `source` in the hub's cache; only what is not there yet is fetched."""
-    half = source.half_variant if device.type == "cuda" else None
-    ending = f".{half}.safetensors" if half else ".safetensors"
-    # Single files at the top of a repository are the same weights in another layout.
-    weights = [f"*/*{ending}"] if source.layout == "pipeline" else [f"*{ending}"]
-    others = [*NEVER_FETCHED, *([f"*.{source.half_variant}.safetensors"] if source.half_variant and not half else [])]
-    patterns = ["*.json", "*.txt", *weights]
-    try:
-        return Path(
-            snapshot_download(source.repo, revision=source.revision, allow_patterns=patterns, ignore_patterns=others)
-        )
-    except Exception as error:  # the hub's client raises errors of several HTTP libraries
-        raise BackendUnavailable(
-            f"{source.repo} could not be fetched from the model hub: {type(error).__name__}.",
-            "Check the connection, or name a local folder as the model.",
-        ) from error

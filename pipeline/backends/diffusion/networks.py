@@ -38,7 +38,7 @@ class Networks:
     def _encode(self, pictures: Tensor) -> Tensor:
         """Of a full VAE the mean: a sample would flicker on a still picture."""
         vae = self._pipe.vae
-        encoded = vae.encode(pictures)
+        encoded = vae.encode(pictures.to(vae.dtype))
         latents: Tensor = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mean
         scale: float = vae.config.scaling_factor
         return latents * scale

@@ -170,8 +170,7 @@ class Session:
     @property
     def _stands_still(self) -> bool:
         """The last answer is what the settings in force lead to."""
-        arrived = not (self._positive and self._positive.moving) and not (self._negative and self._negative.moving)
-        return bool(self._answer and arrived and self._shown and self._shown.settled and not self._warming)
+        return bool(self._answer and self._shown and self._shown.settled and not self._warming)
 
     @property
     def _conditioning(self) -> Conditioning:

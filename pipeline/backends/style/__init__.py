@@ -33,7 +33,10 @@ class NeuralStyle:
     name: ClassVar[str] = "neural-style"
     title: ClassVar[str] = "Neural style (CPU)"
     ignores: ClassVar[frozenset[str]] = frozenset({"cfg_type", "delta"})
+    rebuilds: ClassVar[frozenset[str]] = frozenset()
     batch_limit: ClassVar[int] = 1
+    device = "cpu"
+    model = None
 
     def __init__(self, threads: int | None = None, sizes: Sequence[int] = SIZES) -> None:
         """`threads` paint one frame (None: half of the cores); `sizes` are the network's, in pixels, ascending."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.registry import ENTRIES
+from tests.fakes.hub import Hub
 
 if TYPE_CHECKING:
     from pipeline.backends.diffusion import Diffusion
@@ -56,3 +57,21 @@ def full_model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
     folder = tiny_model.build(tmp_path_factory.mktemp("full-vae"), vae="full")
     return load_model(folder, lambda progress: None, threads=1)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """An empty model hub, and the one that is asked; what is fetched goes to `tmp_path / "models"`."""
+    from pipeline.backends.diffusion import fetch
+
+    with Hub() as hub:
+        for name, value in {
+            "HF_ENDPOINT": hub.address,
+            "LIVE_DIFFUSION_MODEL_DIR": str(tmp_path / "models"),
+            "NO_PROXY": "127.0.0.1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(fetch, "CHUNK", 4096)
+        monkeypatch.setattr(fetch, "PAUSE", 0.01)
+        monkeypatch.setattr(fetch, "REPORT_INTERVAL", 0.01)
+        yield hub

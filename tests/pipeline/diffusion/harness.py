@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
 
 from pipeline.backends.diffusion.batch import Batches, Outcome, Painted, Pass
 from pipeline.backends.diffusion.batch import Networks as BatchNetworks
 from pipeline.backends.diffusion.device import Cpu, Device
 from pipeline.backends.diffusion.live import Conditioning, LiveStream
 from pipeline.backends.diffusion.loader import Model
-from pipeline.backends.diffusion.networks import Networks
+from pipeline.backends.diffusion.networks import VAE_SCALE, Networks
 from pipeline.backends.diffusion.timesteps import t_indices
 from pipeline.frame import Frame, Pixels
 from pipeline.settings import Settings
@@ -86,6 +87,32 @@ class Counting:
     def decode(self, *columns: Sequence[Tensor]) -> Tensor:
         self.decoded += 1
         return self.networks.decode(*columns)
+
+
+class Sensitive:
+    """Networks that see the camera and overdo it, as a diffusion model does: a little noise in it is a lot in the
+    picture. For sessions of one step; the noise that was added is found again exactly."""
+
+    device = Cpu()
+
+    def __init__(self, model: Model) -> None:
+        self._alphas: Tensor = model.pipe.scheduler.alphas_cumprod
+        self._seen = torch.empty(0)
+
+    def encode(self, *columns: Sequence[Tensor]) -> Tensor:
+        cells = avg_pool2d(torch.cat(list(columns[0])), VAE_SCALE)
+        self._seen = torch.cat([cells, cells[:, :1]], 1)
+        return self._seen
+
+    def predict(self, *columns: Sequence[Tensor]) -> Tensor:
+        latents, timesteps = (torch.cat(list(column)) for column in columns[:2])
+        alphas = self._alphas[timesteps].view(-1, 1, 1, 1)
+        return (latents - alphas.sqrt() * self._seen) / (1 - alphas).sqrt()
+
+    def decode(self, *columns: Sequence[Tensor]) -> Tensor:
+        latents = torch.cat(list(columns[0]))
+        picture = interpolate(latents[:, :3], scale_factor=VAE_SCALE, mode="bilinear")
+        return (picture + 0.3 * torch.sin(20 * picture)).clamp(-1, 1)
 
 
 def networks(model: Model, rehearses: bool = False) -> Networks:

@@ -281,7 +281,7 @@ def test_a_lost_device_is_nobody_s_frame(backend: Diffusion, monkeypatch: pytest
     session = backend.new_state(small())
 
     fail = raising(RuntimeError("CUDA error: device-side assert triggered"))
-    monkeypatch.setattr(backend._device, "is_alive", lambda: False)
+    monkeypatch.setattr(backend._compute, "is_alive", lambda: False)
     with spoilt(backend._model.pipe.unet, fail), pytest.raises(DeviceLost):
         backend.start([(session, frame())])
     monkeypatch.setattr(HostTransfer, "download", lambda *_: fail)
@@ -324,15 +324,23 @@ def test_a_still_camera_costs_nothing(backend: Diffusion, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    "values", [{"prompt": "neon"}, {"seed": 9}, {"denoising_strength": 0.3}, {"steps": 2}, {"width": 128}], ids=str
+    "values",
+    [{"prompt": "neon"}, {"seed": 9}, {"denoising_strength": 0.3}, {"steps": 4}, {"width": 128}, {"fit": "stretch"}],
+    ids=str,
 )
 def test_a_still_camera_obeys_every_change_at_once(backend: Diffusion, values: dict[str, object]) -> None:
+    wide = frame(0, 128, 64)
+
+    def painted_wide(session: Session) -> Pixels:
+        (answer,) = backend.step([(session, wide)])
+        return rgb(answer)
+
     session = backend.new_state(small(similarity_threshold=0.9))
-    paint(backend, session), paint(backend, session)
+    painted_wide(session), painted_wide(session)
     change(backend, session, **values)
     target = backend.new_state(small().model_copy(update=values))
-    for _ in range(3):
-        now, expected = paint(backend, session), paint(backend, target)
+    for _ in range(5):
+        now, expected = painted_wide(session), painted_wide(target)
     assert np.array_equal(now, expected)
 
 

@@ -15,7 +15,9 @@ from pipeline.backends.diffusion import loader
 from pipeline.backends.diffusion.loader import Model, load_model
 from pipeline.catalog import ModelSpec
 from pipeline.errors import BackendUnavailable
-from tests.pipeline.diffusion.harness import painted, stream
+from tests.fakes.hub import Hub
+from tests.pipeline.diffusion import tiny_model
+from tests.pipeline.diffusion.harness import networks, painted, picture, stream
 
 
 def silent(progress: Progress) -> None:
@@ -37,12 +39,22 @@ def test_what_is_loaded(model: Model) -> None:
     assert model.pipe.safety_checker is None
 
 
-def test_progress_rises_to_its_total(tiny_sd: Path) -> None:
+def stages(seen: list[Progress]) -> list[str]:
+    """The names in their order, after a look at what is reported of each."""
+    names = list(dict.fromkeys(progress.stage for progress in seen))
+    assert [progress.stage for progress in seen] == sorted((one.stage for one in seen), key=names.index)
+    for name in names:
+        done = [progress.done for progress in seen if progress.stage == name]
+        (total,) = {progress.total for progress in seen if progress.stage == name}
+        assert done == sorted(done)
+        assert done[0] < done[-1] == total
+    return names
+
+
+def test_progress_of_a_folder(tiny_sd: Path) -> None:
     seen: list[Progress] = []
     load_model(tiny_sd, seen.append, threads=1)
-    assert [progress.done for progress in seen] == sorted(progress.done for progress in seen)
-    assert seen[0].done == 0
-    assert seen[-1].done == seen[-1].total
+    assert stages(seen) == ["weights", "ready"]
 
 
 def test_threads_are_bounded(tiny_sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,15 +94,91 @@ def test_a_folder_that_is_no_model(tmp_path: Path, folder: Path) -> None:
         load_model(folder, silent, threads=1)
 
 
-def test_a_full_vae_is_sliced_and_a_tiny_one_beside_it_preferred(full_model: Model, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_weights_that_are_cut_short(folder: Path, part: str) -> None:
+    (weights,) = (folder / part).glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:200])
+    with pytest.raises(BackendUnavailable, match="could not be loaded"):
+        load_model(folder, silent, threads=1)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+def test_too_little_memory_is_told(tiny_sd: Path, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch.nn.Module, "to", fail)
+    with pytest.raises(BackendUnavailable, match="not enough memory for the model") as caught:
+        load_model(tiny_sd, silent, threads=1)
+    assert caught.value.code == "model_load_failed"
+    assert "smaller model" in caught.value.fix
+
+
+def halved(folder: Path) -> Path:
+    """The folder with weights in half precision only."""
+    for path in folder.rglob("*.safetensors"):
+        path.rename(path.with_suffix(".fp16.safetensors"))
+    return folder
+
+
+def test_half_precision_serves_where_there_is_no_other(folder: Path, model: Model) -> None:
+    loaded = load_model(halved(folder), silent, threads=1)
+    assert loaded.pipe.unet.dtype == model.pipe.unet.dtype
+    assert torch.equal(painted(loaded, stream(loaded), 0), painted(model, stream(model), 0))
+
+
+def test_a_full_vae_is_sliced_and_a_tiny_one_beside_it_preferred(
+    full_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert isinstance(full_model.pipe.vae, AutoencoderKL)
     assert full_model.pipe.vae.use_slicing
     assert painted(full_model, stream(full_model), 0).isfinite().all()
-    from tests.pipeline.diffusion import tiny_model
-
     full, tiny = tiny_model.build(tmp_path / "full", vae="full"), tiny_model.build(tmp_path / "tiny")
     shutil.copytree(tiny / "vae", full / loader.TINY_VAE_FOLDER)
     assert isinstance(load_model(full, silent, threads=1).pipe.vae, AutoencoderTiny)
+    monkeypatch.setenv("LIVE_DIFFUSION_VAE", "full")
+    assert isinstance(load_model(full, silent, threads=1).pipe.vae, AutoencoderKL)
+
+
+def test_a_still_picture_through_a_full_vae_stays_still(full_model: Model) -> None:
+    first, second = (networks(full_model).encode([picture(0)]) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("name", ["LIVE_DIFFUSION_VAE", "LIVE_DIFFUSION_ATTENTION"])
+def test_an_unknown_choice_is_refused(tiny_sd: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "magic")
+    with pytest.raises(BackendUnavailable, match=f"{name} is 'magic'") as caught:
+        load_model(tiny_sd, silent, threads=1)
+    assert " or " in caught.value.fix
+
+
+def test_xformers_that_cannot_be_used_leaves_torch_s_attention(
+    tiny_sd: Path, model: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried = []
+
+    def fail(pipe: StableDiffusionPipeline) -> None:
+        tried.append(pipe)
+        raise ModuleNotFoundError("xformers is not here\nand more")
+
+    monkeypatch.setattr(StableDiffusionPipeline, "enable_xformers_memory_efficient_attention", fail)
+    load_model(tiny_sd, silent, threads=1)
+    assert tried == []  # nobody asked
+    monkeypatch.setenv("LIVE_DIFFUSION_ATTENTION", "xformers")
+    loaded = load_model(tiny_sd, silent, threads=1)
+    assert tried == [loaded.pipe]
+    (line,) = [record.message for record in caplog.records if record.name == loader.__name__]
+    assert line == "xformers cannot be used (ModuleNotFoundError: xformers is not here): attention is torch's own"
+    assert torch.equal(painted(loaded, stream(loaded), 0), painted(model, stream(model), 0))
+
+
+def test_xformers_that_can_be_used_are(tiny_sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+    enable = "enable_xformers_memory_efficient_attention"
+    monkeypatch.setattr(StableDiffusionPipeline, enable, lambda pipe: given.append(pipe))
+    monkeypatch.setenv("LIVE_DIFFUSION_ATTENTION", "xformers")
+    assert [load_model(tiny_sd, silent, threads=1).pipe] == given
 
 
 def write_lora(model: Path, folder: Path) -> Path:
@@ -122,48 +210,86 @@ def test_a_lora_that_is_a_pickle_is_refused(model: Model, tmp_path: Path) -> Non
         loader.fuse_lora(model.pipe, tmp_path)
 
 
-def test_a_model_of_the_catalogue(
-    tiny_sd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    lora = write_lora(tiny_sd, tmp_path / "lora")
-    places = {
-        "stable-diffusion-v1-5/stable-diffusion-v1-5": tiny_sd,
-        "madebyollin/taesd": tiny_sd / "vae",
-        "latent-consistency/lcm-lora-sdv1-5": lora,
+def offer(hub: Hub, spec: ModelSpec, base: Path, tiny: Path, lora: Path | None = None) -> dict[str, set[str]]:
+    """Serve `spec` at the revisions it names; what of each repository is read, with the tiny VAE."""
+    assert spec.vae
+    hub.add(spec.base.repo, base, commit=spec.base.revision)
+    hub.add(spec.vae.repo, tiny / "vae", commit=spec.vae.revision)
+    files = {path.relative_to(base).as_posix() for path in base.rglob("*.*") if path.parent.name != "vae"}
+    places = {spec.base.repo: files, spec.vae.repo: {"config.json", "diffusion_pytorch_model.safetensors"}}
+    if spec.lora:
+        assert lora
+        hub.add(spec.lora.repo, lora, commit=spec.lora.revision)
+        places[spec.lora.repo] = {loader.LORA_FILE}
+    return places
+
+
+def asked(hub: Hub) -> dict[str, set[str]]:
+    repos = {request.repo for request in hub.requests}
+    return {
+        repo: {one.file for one in hub.requests if one.repo == repo and one.method == "GET" and one.file}
+        for repo in repos
     }
-    asked: dict[str, dict[str, object]] = {}
 
-    def snapshot(repo: str, **options: object) -> str:
-        asked[repo] = options
-        return str(places[repo])
 
-    monkeypatch.setattr(loader, "snapshot_download", snapshot)
+def test_a_model_of_the_catalogue(hub: Hub, tiny_sd: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spec = catalog.models()["sd15-lcm"]
+    full = tiny_model.build(tmp_path / "full", vae="full")
+    places = offer(hub, spec, full, tiny_sd, write_lora(tiny_sd, tmp_path / "lora"))
+    seen: list[Progress] = []
     with caplog.at_level("INFO"):
-        loaded = load_model(spec, silent, threads=1)
+        loaded = load_model(spec, seen.append, threads=1)
     assert spec.notice in caplog.text
     assert (loaded.name, loaded.steps) == ("sd15-lcm", 4)
-    assert asked.keys() == places.keys()
+    assert isinstance(loaded.pipe.vae, AutoencoderTiny)
+    assert stages(seen) == ["download", "VAE", "weights", "LoRA", "ready"]
+    assert asked(hub) == places  # so the weights of its own VAE stay away
     plain = load_model(tiny_sd, silent, threads=1)
     assert not torch.equal(painted(loaded, stream(loaded), 0), painted(plain, stream(plain), 0))
-    patterns = asked["stable-diffusion-v1-5/stable-diffusion-v1-5"]
-    assert patterns["allow_patterns"] == ["*.json", "*.txt", "*/*.safetensors"]
-    assert patterns["ignore_patterns"] == [*loader.NEVER_FETCHED, "*.fp16.safetensors"]
-    loader._fetch(spec.base, torch.device("cuda"))
-    patterns = asked["stable-diffusion-v1-5/stable-diffusion-v1-5"]
-    assert patterns["allow_patterns"] == ["*.json", "*.txt", "*/*.fp16.safetensors"]
-    assert patterns["ignore_patterns"] == [*loader.NEVER_FETCHED]
-    assert all(options["revision"] == "main" for options in asked.values())
 
 
-def test_a_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(repo: str, **_: object) -> str:
-        raise ConnectionError("https://user:secret@hub/")
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_gpu_gets_half_precision(hub: Hub, tiny_sd: Path, folder: Path, device: str) -> None:
+    spec = catalog.models()["sd-turbo"]
+    shutil.copytree(tiny_sd, halved(folder), dirs_exist_ok=True)  # so it has both
+    offer(hub, spec, folder, tiny_sd)
+    files = loader._fetched(spec, loader.Choices(), torch.device(device), silent)
+    ending = ".fp16.safetensors" if device == "cuda" else ".safetensors"
+    weights = {name for name in asked(hub)[spec.base.repo] if name.endswith(".safetensors")}
+    assert weights == {f"{stem}{ending}" for stem in loader.WEIGHTS}
+    for there in (files, loader._Files("both", folder)):
+        assert loader._variant(there, torch.device(device)) == ("fp16" if device == "cuda" else None)
 
-    monkeypatch.setattr(loader, "snapshot_download", fail)
-    spec = catalog.find(None)
-    assert isinstance(spec, ModelSpec)
-    with pytest.raises(BackendUnavailable) as caught:
-        load_model(spec, silent, threads=1)
-    assert caught.value.message == "stabilityai/sd-turbo could not be fetched from the model hub: ConnectionError."
-    assert "local folder" in caught.value.fix
+
+def test_the_same_model_again_needs_no_network(hub: Hub, tiny_sd: Path) -> None:
+    spec = catalog.models()["sd-turbo"]
+    offer(hub, spec, tiny_sd, tiny_sd)
+    first = load_model(spec, silent, threads=1)
+    hub.close()
+    seen: list[Progress] = []
+    again = load_model(spec, seen.append, threads=1)
+    assert stages(seen) == ["VAE", "weights", "ready"]
+    assert torch.equal(painted(again, stream(again), 0), painted(first, stream(first), 0))
+
+
+def test_a_repository_with_its_own_vae(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVE_DIFFUSION_VAE", "full")
+    hub.add("painter/model", tiny_model.build(tmp_path / "full", vae="full"))
+    spec = catalog.find("painter/model@main")
+    loaded = load_model(spec, silent, threads=1)
+    assert (loaded.name, loaded.steps) == ("painter/model", None)
+    assert isinstance(loaded.pipe.vae, AutoencoderKL)
+    assert "vae/diffusion_pytorch_model.safetensors" in asked(hub)["painter/model"]
+    assert asked(hub).keys() == {"painter/model"}
+
+
+def test_a_repository_that_is_no_model(hub: Hub, tiny_sd: Path) -> None:
+    hub.add("painter/vae", tiny_sd / "vae")
+    with pytest.raises(BackendUnavailable, match=r"painter/vae has no file model_index\.json"):
+        load_model(catalog.find("painter/vae"), silent, threads=1)
+
+
+def test_a_hub_that_cannot_be_reached(hub: Hub) -> None:
+    hub.close()
+    with pytest.raises(BackendUnavailable, match="stabilityai/sd-turbo is not in"):
+        load_model(catalog.find(None), silent, threads=1)

@@ -9,7 +9,10 @@ import json
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from torch import nn
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,11 +27,9 @@ def build(folder: Path, vae: str = "tiny") -> Path:
     from diffusers import (
         AutoencoderKL,
         AutoencoderTiny,
-        EulerDiscreteScheduler,
-        StableDiffusionPipeline,
         UNet2DConditionModel,
     )
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+    from transformers import CLIPTextConfig, CLIPTextModel
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
@@ -75,6 +76,15 @@ def build(folder: Path, vae: str = "tiny") -> Path:
             eos_token_id=vocabulary["<|endoftext|>"],
         )
         text_encoder = CLIPTextModel(text_config)
+    return assemble(folder, unet, full_vae if vae == "full" else tiny_vae, text_encoder)
+
+
+def assemble(folder: Path, unet: nn.Module, vae: nn.Module, text_encoder: nn.Module) -> Path:
+    """Write a whole pipeline of these parts to `folder`, with SD-Turbo's scheduler and a tokenizer of single bytes."""
+    from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
+    from transformers import CLIPTokenizer
+
+    vocabulary = _vocabulary()
     tokenizer = _write_tokenizer(folder / "tokenizer", vocabulary)
     scheduler = EulerDiscreteScheduler(
         beta_start=0.00085,
@@ -85,7 +95,7 @@ def build(folder: Path, vae: str = "tiny") -> Path:
         prediction_type="epsilon",
     )
     StableDiffusionPipeline(
-        vae=full_vae if vae == "full" else tiny_vae,
+        vae=vae,
         text_encoder=text_encoder,
         tokenizer=CLIPTokenizer.from_pretrained(tokenizer),
         unet=unet,
