@@ -108,7 +108,13 @@ class Meter:
 
     def rate(self, now: float) -> float:
         """Bits a second over the last second."""
-        return sum(size for at, size in self._sizes if now - self.WINDOW < at <= now) * 8 / self.WINDOW
+        total = 0
+        for at, size in reversed(self._sizes):
+            if at <= now - self.WINDOW:
+                break
+            if at <= now:
+                total += size
+        return total * 8 / self.WINDOW
 
     def steady(self, now: float) -> float:
         """Bits a second that were sent for two seconds at least: the less of the last and the one before."""

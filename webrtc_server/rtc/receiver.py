@@ -40,6 +40,7 @@ class VideoReceiver:
         self._timeline = Timeline()
         self._waiting = _DecoderQueue(DECODER_FRAMES)
         self._codec: Any = None  # RTCRtpCodecParameters of the newest packet
+        self._has_rtx = False
         self._retransmitted = False
         self._news = asyncio.Event()
         self._handle_stock = receiver._handle_rtp_packet
@@ -72,11 +73,8 @@ class VideoReceiver:
 
         Says that no PLI is to be sent and no frame is complete, since `run` and `_decode` see to that.
         """
-        codecs = self._private("codecs")
-        self._codec = codecs[packet.payload_type]
-        feedback = {(entry.type, entry.parameter) for entry in self._codec.rtcpFeedback}
-        self._inbound.can_nack = ("nack", None) in feedback
-        self._inbound.can_ask_key_frame = ("nack", "pli") in feedback
+        if self._codec is None or packet.payload_type != self._codec.payloadType:
+            self._learn(packet.payload_type)
         data: bytes = packet._data  # type: ignore[attr-defined]  # upstream's own way to hand it over
         frames = self._inbound.receive(
             Arrived(
@@ -87,8 +85,7 @@ class VideoReceiver:
                 self._codec.name,
                 packet.payload,
                 data,
-                # without RTX a packet that was asked for comes as it was, so any may be the answer
-                self._retransmitted or not any(map(is_rtx, codecs.values())),
+                self._retransmitted or not self._has_rtx,
             ),
             asyncio.get_running_loop().time(),
         )
@@ -100,6 +97,16 @@ class VideoReceiver:
         if self._inbound.urgent:
             self._news.set()
         return False, None
+
+    def _learn(self, payload_type: int) -> None:
+        """What was negotiated for the codec of the packets that come now."""
+        codecs = self._private("codecs")
+        self._codec = codecs[payload_type]
+        feedback = {(entry.type, entry.parameter) for entry in self._codec.rtcpFeedback}
+        self._inbound.can_nack = ("nack", None) in feedback
+        self._inbound.can_ask_key_frame = ("nack", "pli") in feedback
+        # Without RTX a packet that was asked for comes as it was, so any may be the answer.
+        self._has_rtx = any(map(is_rtx, codecs.values()))
 
     async def _handle(self, packet: RtpPacket, arrival_time_ms: int) -> None:
         codec = self._private("codecs").get(packet.payload_type)
