@@ -1,7 +1,8 @@
 """One measured client of `bench.media`, in a process of its own: sends numbered pictures, and times their return.
 
-The same for every server. Its own encoder is this project's, at a rate where its loss is small, so that the server's
-part is what differs; its receiver is aiortc's, which gives a picture out at the marker bit. Prints one line of JSON.
+The same for every server, and as good as a browser, so that the server's part is what differs: its own encoder is this
+project's, at a rate where its loss is small, and gives key frames that are asked for; its receiver is this project's
+too, which gives a picture out at the marker bit and repairs losses. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -21,17 +22,18 @@ import av
 import numpy as np
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
-from aiortc.rtcdtlstransport import RTCDtlsTransport
-from aiortc.rtp import RtpPacket, is_rtcp
 from numpy.typing import NDArray
 
 from pipeline.policy.timing import Timings
 from tests.fakes import barcode
-from tests.fakes.rtc_client import release_at_marker
+from tests.fakes.loss import LossyPath
 from tests.fakes.whep_client import WhepClient
 from webrtc_server.media.bitrate import rates
+from webrtc_server.media.keyframes import KeyFrames
 from webrtc_server.protocol.sdp_guard import codec
+from webrtc_server.rtc import feedback
 from webrtc_server.rtc.encoder import make
+from webrtc_server.rtc.receiver import VideoReceiver
 from webrtc_server.rtc.relay import codec_name
 
 FPS = 30
@@ -94,6 +96,18 @@ class Camera(MediaStreamTrack):
         self._executor = ThreadPoolExecutor(1)
         self._number = -1
         self._begun: float | None = None
+        self._key_frames = KeyFrames()
+
+    # rtc.feedback.Feedback
+
+    def picture_lost(self) -> None:
+        self._key_frames.wish("repair", time.monotonic())
+
+    def estimated(self, bits: int) -> None:
+        pass  # the rate is the benchmark's
+
+    def lost(self, fraction: float) -> None:
+        pass
 
     def picture(self, number: int) -> NDArray[np.uint8]:
         picture = self._pictures[number % PICTURES].copy()
@@ -111,7 +125,7 @@ class Camera(MediaStreamTrack):
         frame = av.VideoFrame.from_ndarray(self.picture(self._number), format="yuv420p")
         frame.pts, frame.time_base = self._number * TICKS // FPS, Fraction(1, TICKS)
         self.sent[self._number] = time.monotonic()
-        key = self._number % (2 * FPS) == 0  # aiortc's request for a key frame does not reach this encoder
+        key = self._key_frames.take(time.monotonic())
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._encoder.encode, frame, key)
 
@@ -125,7 +139,11 @@ class Client:
         self._url = url
         self.camera = Camera(width, height, rate)
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.pc.addTransceiver(self.camera, "sendrecv")
+        transceiver = self.pc.addTransceiver(self.camera, "sendrecv")
+        feedback.listen(transceiver.sender, self.camera)
+        self._receiver = VideoReceiver(transceiver.receiver)
+        self._repair: asyncio.Task[None] | None = None
+        self.path = LossyPath(transceiver.sender)
         self.returned: list[tuple[float, int | None, str]] = []
         self.kept: list[tuple[int, NDArray[np.uint8]]] = []
         self.asked = 0.0
@@ -134,7 +152,7 @@ class Client:
         self._rng = random.Random(1)
 
     async def connect(self) -> None:
-        release_at_marker()
+        self._repair = asyncio.create_task(self._receiver.run())
         self.pc.on("track", self._on_track)
         await self.pc.setLocalDescription(await self.pc.createOffer())
         body = {"sdp": self.pc.localDescription.sdp, "type": "offer"}
@@ -200,50 +218,14 @@ class Client:
 
     async def close(self) -> None:
         self.camera.stop()
-        if self._reader:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
+        tasks = [task for task in (self._reader, self._repair) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.pc.close()
 
 
-def lose(percent: float, rng: random.Random) -> None:
-    """Drop so many of this process's media packets, each way. RTCP passes, so that repairs can be asked for."""
-    send, receive = RTCDtlsTransport._send_rtp, RTCDtlsTransport._handle_rtp_data
-
-    async def lossy_send(self: RTCDtlsTransport, data: bytes) -> None:
-        if is_rtcp(data) or rng.random() * 100 >= percent:
-            await send(self, data)
-
-    async def lossy_receive(self: RTCDtlsTransport, data: bytes, arrival_time_ms: int) -> None:
-        if rng.random() * 100 >= percent:
-            await receive(self, data, arrival_time_ms=arrival_time_ms)
-
-    RTCDtlsTransport._send_rtp = lossy_send  # type: ignore[method-assign]
-    RTCDtlsTransport._handle_rtp_data = lossy_receive  # type: ignore[method-assign]
-
-
-def lose_one_for_good(after: float) -> None:
-    """Drop one video packet on its way to the server, and each of its retransmissions (RFC 4588 section 4)."""
-    send, begun = RTCDtlsTransport._send_rtp, time.monotonic()
-    lost: list[int] = []
-
-    async def send_but_one(self: RTCDtlsTransport, data: bytes) -> None:
-        if not is_rtcp(data):
-            packet = RtpPacket.parse(data)
-            if not lost and time.monotonic() - begun > after and not packet.marker:
-                lost.append(packet.sequence_number)
-            if lost and lost[0] in (packet.sequence_number, int.from_bytes(packet.payload[:2], "big")):
-                return
-        await send(self, data)
-
-    RTCDtlsTransport._send_rtp = send_but_one  # type: ignore[method-assign]
-
-
 async def main(options: argparse.Namespace) -> None:
-    if options.loss:
-        lose(options.loss, random.Random(7))
-    if options.hole:
-        lose_one_for_good(WARM_UP + 1)
     width, height = options.size
     client = Client(options.url, width, height, options.uplink and options.uplink * 1000)
     viewers: list[WhepClient] = []
@@ -253,6 +235,9 @@ async def main(options: argparse.Namespace) -> None:
             viewers.append(WhepClient(f"{options.url}/whep/{client.view_id}"))
             await viewers[-1].connect()
         await asyncio.sleep(max(0.0, client.asked + WARM_UP - time.monotonic()))
+        client.path.percent = options.loss
+        if options.hole:
+            client.path.lose_for_good()
         print("measuring", flush=True)
         begin, before = time.monotonic(), await client.received_bytes()
         seen = [len(viewer.received) for viewer in viewers]
