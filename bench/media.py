@@ -33,7 +33,7 @@ REFERENCE = "640x480"
 LOSSES = (2, 5, 10)  # percent
 VIEWERS = (0, 1, 4)
 SESSIONS = (1, 2, 4, 8)
-PARTS = ("sizes", "loss", "viewers", "sessions")
+PARTS = ("sizes", "chromium", "loss", "viewers", "sessions")
 
 Row = dict[str, Any]
 
@@ -70,25 +70,27 @@ def cpu_seconds(process: psutil.Process) -> float:
     return sum(each.user + each.system for each in times)
 
 
-def measure(name: str, size: str, seconds: float, *options: str, sessions: int = 1) -> Row:
+def measure(
+    name: str, size: str, seconds: float, *options: str, sessions: int = 1, client: str = "bench.media_client"
+) -> Row:
     """One row: what the first client says, with the server's CPU in percent of a core for each session."""
     with server(name) as (url, process):
-        command = [sys.executable, "-m", "bench.media_client", url, size, "--seconds", str(seconds), *options]
+        command = [sys.executable, "-m", client, url, size, "--seconds", str(seconds), *options]
         clients = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(sessions)]
         try:
-            for client in clients:
-                assert client.stdout
-                client.stdout.readline()  # it measures from now on
+            for each in clients:
+                assert each.stdout
+                each.stdout.readline()  # it measures from now on
             before, begun = cpu_seconds(process), time.monotonic()
-            for client in clients:
-                assert client.stdout
-                client.stdout.readline()  # it has measured
+            for each in clients:
+                assert each.stdout
+                each.stdout.readline()  # it has measured
             spent = (cpu_seconds(process) - before) / ((time.monotonic() - begun) * sessions)
-            texts = [client.stdout.read() for client in clients if client.stdout]
+            texts = [each.stdout.read() for each in clients if each.stdout]
         finally:
-            for client in clients:
-                client.kill()
-                client.communicate()
+            for each in clients:
+                each.kill()
+                each.communicate()
     rows: list[Row] = [json.loads(text.splitlines()[-1]) for text in texts]
     rows[0]["cpu"] = spent * 100
     rows[0]["all_fps"] = [row["fps"] for row in rows]
@@ -114,18 +116,14 @@ def head(title: str) -> None:
     print("|" + " --- |" * 11)
 
 
-def sizes(servers: Sequence[str], seconds: float, *options: str) -> None:
-    head("Sizes")
+def sizes(servers: Sequence[str], seconds: float, *options: str, client: str = "bench.media_client") -> None:
     for size in SIZES:
-        stock: Row | None = None
+        rows: dict[str, Row] = {}
         for name in servers:
-            row = measure(name, size, seconds, *options)
-            stock = row if name == "aiortc" else stock
-            show(f"{size} {name}", row)
-            if name == "this":
-                mine = row
-        if stock and "this" in servers and stock["p50"] and mine["p50"]:
-            print(f"latency of this / stock aiortc: {mine['p50'] / stock['p50']:.2f}")
+            rows[name] = measure(name, size, seconds, *options, client=client)
+            show(f"{size} {name}", rows[name])
+        if {"this", "aiortc"} <= rows.keys() and rows["aiortc"]["p50"] and rows["this"]["p50"]:
+            print(f"latency of this / stock aiortc: {rows['this']['p50'] / rows['aiortc']['p50']:.2f}")
 
 
 def loss(servers: Sequence[str], seconds: float) -> None:
@@ -177,7 +175,11 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {load}; {libraries}")
     parts = options.part or PARTS
     if "sizes" in parts:
+        head("Sizes")
         sizes(names, options.seconds, *(("--uplink", str(options.uplink)) if options.uplink else ()))
+    if "chromium" in parts:
+        head("Sizes, a real Chromium as the client")
+        sizes(names[:2], options.seconds, client="bench.media_chromium")
     if "loss" in parts:
         loss(names[:2], options.seconds)
     if "viewers" in parts:
