@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import time
+import weakref
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -154,3 +156,18 @@ async def test_close_ends_every_track_those_that_never_joined_too(stage: Stage) 
         with pytest.raises(MediaStreamError):
             await recv
     assert waiting.readyState == "ended"
+
+
+async def test_an_encoder_is_freed_with_its_broadcast_not_with_the_next_garbage(stage: Stage) -> None:
+    """It holds megabytes outside of Python, which never make a collection due."""
+    await stage.keys(stage.video.track(owner=True), 2)
+    (stream,) = stage.video._streams.values()
+    assert stream._encoder
+    freed = weakref.ref(stream._encoder)
+    del stream
+    gc.disable()
+    try:
+        await stage.video.close()
+        assert freed() is None
+    finally:
+        gc.enable()

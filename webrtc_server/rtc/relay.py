@@ -259,6 +259,7 @@ class Broadcast:
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self._streams.clear()  # an encoder is megabytes outside of Python, which no garbage collection hurries for
 
 
 def codec_name(name: str) -> CodecName:
