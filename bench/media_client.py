@@ -143,6 +143,7 @@ class Client:
         feedback.listen(transceiver.sender, self.camera)
         self._receiver = VideoReceiver(transceiver.receiver)
         self._repair: asyncio.Task[None] | None = None
+        self.pc.createDataChannel("control")  # fastrtc does not begin without one
         self.path = LossyPath(transceiver.sender)
         self.returned: list[tuple[float, int | None, str]] = []
         self.kept: list[tuple[int, NDArray[np.uint8]]] = []
