@@ -55,7 +55,7 @@ class Frame:
             raise ValueError("only an I420 frame has planes")
         rows, columns = (self.height + 1) // 2, (self.width + 1) // 2
         luma, chroma = self.width * self.height, rows * columns
-        y, u, v = np.split(self.data, (luma, luma + chroma))
+        y, u, v = self.data[:luma], self.data[luma : luma + chroma], self.data[luma + chroma :]
         return y.reshape(self.height, self.width), u.reshape(rows, columns), v.reshape(rows, columns)
 
     def rgb(self) -> Pixels:
