@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from pipeline.policy.timing import Timings
 from tests.fakes import barcode
 from tests.fakes.loss import LossyPath
+from tests.fakes.rtc_client import end
 from tests.fakes.whep_client import WhepClient
 from webrtc_server.media.bitrate import rates
 from webrtc_server.media.keyframes import KeyFrames
@@ -219,10 +220,7 @@ class Client:
 
     async def close(self) -> None:
         self.camera.stop()
-        tasks = [task for task in (self._reader, self._repair) if task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._reader, self._repair)
         await self.pc.close()
 
 

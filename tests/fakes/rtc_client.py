@@ -243,11 +243,16 @@ class RtcClient:
 
     async def close(self) -> None:
         self.camera.stop()
-        tasks = [task for task in (self._reader, self._repair) if task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._reader, self._repair)
         await self.pc.close()
+
+
+async def end(*tasks: asyncio.Task[None] | None) -> None:
+    """Cancel those that there are, and wait until they have ended."""
+    there = [task for task in tasks if task]
+    for task in there:
+        task.cancel()
+    await asyncio.gather(*there, return_exceptions=True)
 
 
 class OfferRefused(Exception):

@@ -17,7 +17,7 @@ from aiortc import (
 )
 from aiortc.mediastreams import MediaStreamError
 
-from tests.fakes.rtc_client import OfferRefused, release_at_marker
+from tests.fakes.rtc_client import OfferRefused, end, release_at_marker
 
 
 class WhepClient:
@@ -86,7 +86,5 @@ class WhepClient:
                 await self._news.wait()
 
     async def close(self) -> None:
-        if self._reader:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
+        await end(self._reader)
         await self.pc.close()

@@ -18,10 +18,9 @@ from torch import Tensor
 from torch.cuda import OutOfMemoryError
 
 from pipeline.backends.diffusion import steady
-from pipeline.backends.diffusion.device import Device
+from pipeline.backends.diffusion.device import Device, raise_if_lost
 from pipeline.backends.diffusion.live import LiveStream
 from pipeline.backends.diffusion.regions import Region
-from pipeline.errors import DeviceLost
 
 logger = logging.getLogger(__name__)
 
@@ -122,8 +121,8 @@ class Batches:
             if rows <= self._most_rows and len(passes) > 1:
                 self._most_rows = max(1, rows // 2)
                 logger.warning("no memory for %d rows at once: from now on %d at most", rows, self._most_rows)
-        elif not device.is_alive():
-            raise DeviceLost(f"The device {device.name} does not answer any more.") from error
+        else:
+            raise_if_lost(device, error)
 
     def _run(self, passes: Sequence[Pass]) -> list[Outcome]:
         streams, networks = [one.stream for one in passes], self._networks

@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from pipeline.errors import DeviceLost
+
 Lane = Literal["upload", "compute", "download", "prompts"]
 PRIORITIES = {"compute": -1}  # lower goes first: a prompt is encoded where frames leave room
 WARM_UP_RUNS = 2  # of a function before it is recorded: libraries choose their kernels and take their memory in these
@@ -76,13 +78,13 @@ class _Past:
 
 
 class Cpu:
-    """float32: bfloat16 is 58 times slower on a CPU without instructions for it."""
+    """Everything is done at once."""
 
     def __init__(self, rehearses: bool = False) -> None:
         """`rehearses`: go the GPU's way as far as a CPU can, for tests and to measure."""
         self.name = "cpu"
         self.torch_device = torch.device("cpu")
-        self.dtype = torch.float32
+        self.dtype = precision(self.torch_device)
         self.staged = self.records = rehearses
 
     def lane(self, lane: Lane) -> AbstractContextManager[object]:
@@ -117,12 +119,12 @@ def _replace(output: Tensor, new: Tensor) -> None:
 
 
 class Cuda:
-    """float16, streams beside the default one, and one memory pool for all recordings."""
+    """Streams beside the default one, and one memory pool for all recordings."""
 
     def __init__(self, records: bool = True) -> None:
         self.torch_device = torch.device("cuda", torch.cuda.current_device())
         self.name = torch.cuda.get_device_name(self.torch_device)
-        self.dtype = torch.float16
+        self.dtype = precision(self.torch_device)
         self.staged = True
         self.records = records
         lanes: tuple[Lane, ...] = ("upload", "compute", "download", "prompts")
@@ -176,6 +178,17 @@ class Cuda:
         except RuntimeError:
             return False
         return True
+
+
+def precision(device: torch.device) -> torch.dtype:
+    """Of weights and latents: half on a GPU; on a CPU bfloat16 would be 58 times slower without instructions for it."""
+    return torch.float16 if device.type == "cuda" else torch.float32
+
+
+def raise_if_lost(device: Device, error: Exception) -> None:
+    """Raises DeviceLost if `error` came because the device answers nothing any more."""
+    if not device.is_alive():
+        raise DeviceLost(f"The device {device.name} does not answer any more.") from error
 
 
 def best_device(graphs: bool | None = None) -> Device:

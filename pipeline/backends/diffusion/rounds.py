@@ -13,9 +13,10 @@ from torch import Tensor
 from torch.cuda import OutOfMemoryError
 
 from pipeline.backends.diffusion.batch import Batches, Networks, Outcome
+from pipeline.backends.diffusion.device import raise_if_lost
 from pipeline.backends.diffusion.state import Session, Turn
 from pipeline.backends.diffusion.transfer import Answers, Shown, make_transfer
-from pipeline.errors import BadFrame, DeviceLost, OutOfMemory, PipelineError
+from pipeline.errors import BadFrame, OutOfMemory, PipelineError
 from pipeline.frame import Frame
 
 logger = logging.getLogger(__name__)
@@ -92,8 +93,7 @@ class Rounds:
         try:
             arrived = arriving()
         except RuntimeError as error:
-            if not self._device.is_alive():
-                raise DeviceLost(f"The device {self._device.name} does not answer any more.") from error
+            raise_if_lost(self._device, error)
             raise
         for work, frame in zip((work for work in works if work.shown), arrived, strict=True):
             if frame is None:

@@ -90,9 +90,9 @@ class Session:
             notes.append(f"the negative prompt has no effect with guidance method {settings.cfg_type}")
         if settings.guidance > 1 and settings.cfg_type == "none":
             notes.append("guidance has no effect with guidance method none")
-        texts = [prompt.text for prompt in settings.weighted_prompts] + [settings.negative_prompt]
         if settings.delta != 1 and settings.cfg_type not in DELTA_TYPES:
             notes.append(f"delta has no effect with guidance method {settings.cfg_type}")
+        texts = [prompt.text for prompt in settings.weighted_prompts] + [settings.negative_prompt]
         if any(self._prompts.is_cut(text) for text in texts):
             notes.append("a prompt is too long for the model, which reads the first 77 tokens (about 55 words)")
         if self._wish.failed:
