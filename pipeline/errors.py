@@ -14,6 +14,16 @@ The codes are those of the client protocol; `webrtc_server.protocol.error_codes`
 
 from __future__ import annotations
 
+import re
+
+# A path of at least two folders, with what is before its last name; not the rest of an address, "https://..."
+_FOLDERS = re.compile(r"(?<![\w:/.~-])(?:~|/[^\s/'\":;,()<>]+)(?:/[^\s/'\":;,()<>]+)*/(?=[^\s/'\":;,()<>])")
+
+
+def without_folders(text: str) -> str:
+    """`text` with every path in it cut to its last name."""
+    return _FOLDERS.sub("", text)
+
 
 class PipelineError(Exception):
     """A failure with a `code` for the client, a `message` (what happened) and a `fix` (what to do)."""
@@ -25,6 +35,11 @@ class PipelineError(Exception):
         super().__init__(message)
         self.message = message
         self.fix = fix
+
+    @property
+    def public(self) -> str:
+        """`message` as clients may see it: of a file or folder its own name, not where the operator keeps it."""
+        return without_folders(self.message)
 
 
 class ApplyFailed(PipelineError):

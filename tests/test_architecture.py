@@ -56,7 +56,7 @@ def planted(folder: Path, file: str, line: str) -> subprocess.CompletedProcess[s
         ("pipeline/catalog.py", "import transformers"),
         ("pipeline/painting/look.py", "import streamdiffusion"),
         ("webrtc_server/media/pacer.py", "import time"),
-        ("pipeline/policy/restart.py", "import random"),
+        ("pipeline/policy/supervision.py", "import random"),
         ("webrtc_server/protocol/control.py", "import asyncio"),
     ],
 )

@@ -1,26 +1,30 @@
 """The worker process: serves sessions over a Unix socket, paints in one thread, and ends when its parent does.
 
 Started by `supervisor.py` as `python -m pipeline.worker.child`, with the listening socket inherited. Standard input
-is the parent's life line: its end means stop.
+is the parent's life line: its end means stop. On Linux the kernel kills the process with its parent, too, since what
+hangs cannot read its input.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
 import logging
 import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import cv2
 
 from pipeline.backend import Backend
-from pipeline.errors import DeviceLost, PipelineError
+from pipeline.errors import DeviceLost, PipelineError, without_folders
 from pipeline.worker.loop import Painter, Successor
 from pipeline.worker.memory import receive_memory
 from pipeline.worker.messages import (
@@ -34,6 +38,8 @@ from pipeline.worker.messages import (
     Loading,
     LoadModel,
     Open,
+    Ping,
+    Pong,
     Ready,
     Submit,
     Watch,
@@ -48,6 +54,7 @@ from pipeline.worker.shelf import Shelf
 HELLO_TIMEOUT = 5.0  # seconds for a new connection to say what it is
 ACCEPT_RETRY = 0.5  # seconds
 CLOSE_TIMEOUT = 2.0  # seconds for the frame in flight when the worker stops
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 logger = logging.getLogger("pipeline.worker")
 
@@ -82,7 +89,7 @@ class Worker:
         self.exit_code = 0
         self._loop = asyncio.get_running_loop()
         self._pipelines = pipelines
-        self._shelf = Shelf(model=model, loaded=self._loaded_too)
+        self._shelf = Shelf(model=model, loaded=self._loaded_too, announce=self._announce_load)
         self._stop = asyncio.Event()
         self._painter = Painter(self._shelf, partial(self._loop.call_soon_threadsafe, self._device_lost))
         self._status = Status()
@@ -127,7 +134,7 @@ class Worker:
                 continue
             self._status.tell(Ready(name, self._shelf.failures(), backend.device, backend.model))
             return True
-        self._status.tell(Failed(failure.code, failure.message, failure.fix))
+        self._status.tell(Failed(failure.code, failure.public, without_folders(failure.fix)))
         await asyncio.sleep(0.1)  # the watchers are to hear it before the process ends
         return False
 
@@ -143,11 +150,24 @@ class Worker:
     def _loaded_too(self, backend: Backend[Any]) -> None:
         self._tell_from_thread(Loaded(backend.name, backend.device, backend.model))
 
+    def _announce_load(self, begin: Callable[[], object]) -> None:
+        """What is written here is on its way before the load begins, which may keep this thread from running."""
+
+        def tell_and_begin() -> None:
+            self._status.tell(self._pong())
+            begin()
+
+        self._loop.call_soon_threadsafe(tell_and_begin)
+
+    def _pong(self) -> Pong:
+        return Pong(self._painter.pulse(time.monotonic()))
+
     def _tell_from_thread(self, message: FromWorker) -> None:
         self._loop.call_soon_threadsafe(self._status.tell, message)
 
     async def _load_model(self, wanted: LoadModel) -> None:
         """Load it beside what paints, and let it take over."""
+        self._status.tell(Pong(replace(self._pong().pulse, loads=True)))
         try:
             backend = await asyncio.wrap_future(
                 self._shelf.load_beside(wanted.pipeline, wanted.model, Reporter(self._tell_from_thread))
@@ -157,7 +177,7 @@ class Worker:
             return
         except PipelineError as error:
             logger.error("model %s cannot be used: %s", wanted.model, error.message)
-            self._status.tell(LoadFailed(wanted.model, error.code, error.message, error.fix))
+            self._status.tell(LoadFailed(wanted.model, error.code, error.public, without_folders(error.fix)))
             return
         in_place = asyncio.Event()
         taken_over = partial(self._loop.call_soon_threadsafe, in_place.set)
@@ -206,6 +226,9 @@ class Worker:
         try:
             while line := await reader.readline():
                 message = decode_to_worker(line)
+                if isinstance(message, Ping):
+                    writer.write(encode(self._pong()))
+                    continue
                 under_way = self._switch is not None and not self._switch.done()
                 if not isinstance(message, LoadModel) or under_way or not self._status.ready:
                     raise ValueError(f"{type(message).__name__} out of turn")
@@ -249,7 +272,14 @@ async def _run(pipelines: list[str], model: str | None, listener: socket.socket)
     os._exit(worker.exit_code)  # a load or a model that hangs in some library's thread must not keep the process
 
 
+def _end_with_parent() -> None:
+    """However it ends, and whatever this process is stuck in: the kernel sees to it. Linux only, see prctl(2)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 def main() -> None:
+    _end_with_parent()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--listener", type=int, required=True, help="file descriptor of the listening socket")
     parser.add_argument("--pipelines", required=True, help="comma-separated, the first that loads is used")

@@ -1,7 +1,8 @@
 """A session's face of the worker: gives it pictures and settings, hears its answers, outlives its death.
 
-While the worker is away `submit` says no; when a new one is ready it is given the session's settings again and the
-listener is told. Belongs to one event loop.
+While the worker is away or stalled `submit` says no; when a new one is ready it is given the session's settings again
+and the listener is told. A session that workers end of (`policy/blame.py`) stays away until it has other settings.
+Belongs to one event loop.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import socket
 from typing import Protocol
 
 from pipeline.frame import Frame, PixelFormat
+from pipeline.policy.blame import Blame
 from pipeline.settings import Settings
 from pipeline.worker.memory import SLOTS, FrameMemory, send_memory
 from pipeline.worker.messages import (
@@ -58,8 +60,12 @@ class Listener(Protocol):
     def applied(self, applied: Applied) -> None: ...
     def rejected(self, rejected: Rejected) -> None: ...
     def connected(self) -> None: ...
-    def lost(self) -> None:
-        """Everything in flight is gone."""
+    def stalled(self) -> None:
+        """What is in flight may never come back. If it does it is told as ever."""
+
+    def lost(self, guilty: bool) -> None:
+        """Everything in flight is gone. `guilty`: because of this session, which is kept away until other settings
+        are given, by `apply` or `keep`."""
 
 
 class WorkerClient:
@@ -73,6 +79,8 @@ class WorkerClient:
         self._free: list[int] = []
         self._formats: dict[int, PixelFormat] = {}  # of the pictures in flight, by slot
         self._sequence = itertools.count()
+        self._blame = Blame()
+        self._kept_away = False
         self._worker_changed = asyncio.Event()
         self._unsubscribe = supervisor.subscribe(self._on_worker)
         self._task = asyncio.create_task(self._run(), name="worker client")
@@ -81,9 +89,14 @@ class WorkerClient:
     def is_connected(self) -> bool:
         return self._writer is not None
 
+    @property
+    def takes_pictures(self) -> bool:
+        """There is a worker, and it is not stalled."""
+        return self._writer is not None and self._supervisor.state.phase != "stalled"
+
     def submit(self, picture: Picture) -> int | None:
         """Hand the picture over; its sequence number, or None if the worker is away or has all it can hold."""
-        if self._writer is None or self._memory is None or not self._free:
+        if not self.takes_pictures or self._writer is None or self._memory is None or not self._free:
             return None
         slot = self._free.pop()
         self._formats[slot] = picture.format
@@ -97,7 +110,7 @@ class WorkerClient:
 
         A worker that comes later starts with these settings.
         """
-        self._version, self._settings = version, settings
+        self.keep(version, settings)
         if self._writer is None:
             return False
         self._writer.write(encode(Apply(version, settings)))
@@ -105,7 +118,8 @@ class WorkerClient:
 
     def keep(self, version: int, settings: Settings) -> None:
         """What a later worker starts with, after a change was rejected."""
-        self._version, self._settings = version, settings
+        self._version, self._settings, self._kept_away = version, settings, False
+        self._worker_changed.set()
 
     async def close(self) -> None:
         self._unsubscribe()
@@ -115,10 +129,12 @@ class WorkerClient:
 
     def _on_worker(self, state: WorkerState) -> None:
         self._worker_changed.set()
+        if state.phase == "stalled" and self._writer is not None:
+            self._listener.stalled()
 
     async def _run(self) -> None:
         while True:
-            while self._supervisor.state.phase != "ready":
+            while self._supervisor.state.phase != "ready" or self._kept_away:
                 self._worker_changed.clear()
                 await self._worker_changed.wait()
             try:
@@ -134,7 +150,7 @@ class WorkerClient:
         with contextlib.closing(FrameMemory.create()) as memory:
             reader, writer = await self._connect(memory)
             try:
-                writer.write(encode(Open(self._version, self._settings)))
+                writer.write(encode(Open(self._version, self._settings, self._blame.is_suspect)))
                 self._free, self._memory, self._writer = list(range(SLOTS)), memory, writer
                 self._listener.connected()
                 while line := await reader.readline():
@@ -142,7 +158,8 @@ class WorkerClient:
             finally:
                 self._writer = self._memory = None
                 writer.close()
-                self._listener.lost()
+                self._kept_away = self._blame.worker_ended(memory.at_work)
+                self._listener.lost(self._kept_away)
 
     async def _connect(self, memory: FrameMemory) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -159,6 +176,8 @@ class WorkerClient:
         match decode_from_worker(line):
             case Done() as done:
                 pixel_format = self._give_back(done.slot)
+                if done.error is None:
+                    self._blame.painted()
                 self._listener.painted(done, memory.frame(done.slot, done.width, done.height, pixel_format))
             case Dropped() as dropped:
                 self._give_back(dropped.slot)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pipeline.backend import Starts
-from pipeline.errors import DeviceLost, PipelineError, StillLoading
+from pipeline.errors import PipelineError, StillLoading
 from pipeline.frame import Frame
 from pipeline.worker.messages import Done, Submit
 from pipeline.worker.paint_session import PaintSession
@@ -24,7 +24,11 @@ Outcome = Frame | PipelineError
 
 
 class Flight:
-    """`under_way`: `land` has to wait for it. Neither raises, for it is others' code that fails."""
+    """`under_way`: `land` has to wait for it. Neither raises, for it is others' code that fails.
+
+    `fresh`: it may take long, for a session in it that was never painted yet. `alone`: nobody else's frames may be
+    under way with it.
+    """
 
     def __init__(self, batch: Sequence[tuple[PaintSession, Submit]]) -> None:
         """`batch` is of sessions of one back end, each of them once."""
@@ -32,6 +36,9 @@ class Flight:
         self._started = time.monotonic()
         frames = [(session, message, _frame(session, message)) for session, message in batch]
         self._frames = [(session, message, frame) for session, message, frame in frames if frame]
+        self._tried = False  # a back end was asked
+        self.fresh = any(session.fresh for session, _, _ in self._frames)
+        self.alone = any(session.alone for session, _, _ in self._frames)
         self._results: Callable[[], Sequence[Outcome]] = self._begun() if self._frames else list
 
     def __contains__(self, session: PaintSession) -> bool:
@@ -43,6 +50,9 @@ class Flight:
         if backend is None:
             return self._all_failed(first.refused[1] if first.refused else StillLoading("the pipeline is being loaded"))
         entries = [(session.state, frame) for session, _, frame in self._frames]
+        self._tried = True
+        for session, _, _ in self._frames:
+            session.memory.mark(True)
         try:
             if isinstance(backend, Starts):
                 results = backend.start(entries)
@@ -53,17 +63,21 @@ class Flight:
             return self._all_failed(error)
         return lambda: painted
 
-    def land(self) -> DeviceLost | None:
-        """Answer every frame, once the back end has. The error, if it says that its device is lost."""
+    def land(self) -> list[PipelineError | None]:
+        """Answer every frame, once the back end has. What it said to each; nothing if none was asked."""
         try:
             outcomes = self._results()
             if len(outcomes) != len(self._frames):
                 raise ValueError(f"{len(outcomes)} answers to {len(self._frames)} frames")
         except Exception as error:
             outcomes = self._all_failed(error)()
+        errors = []
         for (session, message, frame), outcome in zip(self._frames, outcomes, strict=True):
-            self._answer(session, message, frame, outcome)
-        return next((outcome for outcome in outcomes if isinstance(outcome, DeviceLost)), None)
+            errors.append(self._answer(session, message, frame, outcome))
+            if self._tried and errors[-1] is None:
+                session.memory.mark(False)
+                session.fresh, session.alone = False, max(0, session.alone - 1)
+        return errors if self._tried else []
 
     def _all_failed(self, error: Exception) -> Callable[[], Sequence[Outcome]]:
         """These frames fail, nothing else."""
@@ -75,11 +89,11 @@ class Flight:
             failure = PipelineError(f"{name} failed on this frame: {type(error).__name__}")
         return lambda: [failure] * len(self._frames)
 
-    def _answer(self, session: PaintSession, message: Submit, frame: Frame, outcome: Outcome) -> None:
-        """With the painted picture in the frame's slot, or with the frame itself and what went wrong."""
+    def _answer(self, session: PaintSession, message: Submit, frame: Frame, outcome: Outcome) -> PipelineError | None:
+        """With the painted picture in the frame's slot, or with the frame itself and what went wrong, which is said."""
         if isinstance(outcome, PipelineError):
             session.answer(self._done(session, message, frame, outcome))
-            return
+            return outcome
         try:
             if outcome is not frame:
                 picture = outcome.convert(frame.format)
@@ -87,10 +101,13 @@ class Flight:
                 np.copyto(target.data, picture.data)
             session.answer(self._done(session, message, outcome, None))
         except Exception:
-            if not session.gone:
-                logger.exception("a picture could not be answered")
-                failure = PipelineError("the painted picture could not be handed over")
-                session.answer(self._done(session, message, frame, failure))
+            if session.gone:
+                return None
+            logger.exception("a picture could not be answered")
+            failure = PipelineError("the painted picture could not be handed over")
+            session.answer(self._done(session, message, frame, failure))
+            return failure
+        return None
 
     def _done(self, session: PaintSession, message: Submit, picture: Frame, error: PipelineError | None) -> Done:
         return Done(
@@ -102,7 +119,7 @@ class Flight:
             self._started,
             time.monotonic(),
             session.backend.name if session.backend else "",
-            error.message if error else None,
+            error.public if error else None,
             error.code if error else "internal",
         )
 

@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.backend import Backend
-from pipeline.errors import ApplyFailed, DeviceLost, PipelineError
+from pipeline.errors import ApplyFailed, DeviceLost, OutOfMemory, PipelineError, without_folders
+from pipeline.policy.blame import PROVEN_AFTER
+from pipeline.policy.failures import Failures
 from pipeline.policy.scheduler import next_batch
+from pipeline.policy.supervision import Doing, Pulse
 from pipeline.settings import differences
+from pipeline.worker.activity import Activity
 from pipeline.worker.flight import Flight
 from pipeline.worker.messages import Applied, Apply, Dropped, Open, Rejected, Submit
 from pipeline.worker.paint_session import PaintSession
@@ -39,7 +44,8 @@ class Successor:
 class Painter:
     """Owns the thread that paints. `close` is bounded: the thread is a daemon and is left behind if a model hangs.
 
-    `lost` is called, as the thread's last act, when a back end says that its device is lost.
+    `lost` is called, as the thread's last act, when a back end says that its device is lost, or when nothing can be
+    painted any more.
     """
 
     def __init__(self, shelf: Shelf, lost: Callable[[], object] = lambda: None) -> None:
@@ -52,6 +58,8 @@ class Painter:
         self._successor: Successor | None = None
         self._flying: Flight | None = None  # the painting thread's own
         self._turn = 0
+        self._activity = Activity()
+        self._failures = Failures()
         self._thread = threading.Thread(target=self._run, name="paint", daemon=True)
 
     def start(self) -> None:
@@ -60,6 +68,7 @@ class Painter:
     def add(self, session: PaintSession, first: Open) -> None:
         with self._changed:
             session.operations.append(first)
+            session.alone = PROVEN_AFTER if first.suspect else 0
             self._sessions.add(session)
             self._changed.notify()
 
@@ -87,6 +96,10 @@ class Painter:
             self._successor = successor
             self._changed.notify()
 
+    def pulse(self, now: float) -> Pulse:
+        """How the painting thread does. Does not wait for it."""
+        return self._activity.pulse(now, self._shelf.is_loading)
+
     def close(self, timeout: float) -> None:
         with self._changed:
             self._closing = True
@@ -103,7 +116,7 @@ class Painter:
         try:
             self._paint_for_ever()
         except DeviceLost as error:
-            logger.critical("the device is lost, this process ends: %s", error.message)
+            logger.critical("this process cannot paint any more and ends: %s", error.message)
             if self._flying:
                 self._flying.land()
             self._flying = None
@@ -125,20 +138,45 @@ class Painter:
                 operations += [(one, one.operations.popleft()) for one in self._sessions if one.operations]
                 batch = [] if operations or successor else self._take_batch()
             self._fly(batch)
-            if successor:
-                self._take_over(successor)
-            for session, message in operations:
-                self._put_in_force(session, message)
+            with self._activity.at("preparing"):
+                if successor:
+                    self._take_over(successor)
+                for session, message in operations:
+                    self._put_in_force(session, message)
 
     def _fly(self, batch: list[tuple[PaintSession, Submit]]) -> None:
         """Begin the batch, then answer the one before, which the device has worked on meanwhile. Raises DeviceLost."""
-        following = Flight(batch) if batch else None
+        if self._flying and (self._flying.alone or any(session.alone for session, _ in batch)):
+            self._land_before(None)
+        following = None
+        if batch:
+            with self._activity.at(_step(any(session.fresh for session, _ in batch))):
+                following = Flight(batch)
         if following and not following.under_way:
-            _land(following)
+            self._land(following)
             following = None
+        self._land_before(following)
+
+    def _land_before(self, following: Flight | None) -> None:
+        """What is under way lands, and `following` takes its place. Raises DeviceLost."""
         before, self._flying = self._flying, following
         if before:
-            _land(before)
+            self._land(before)
+
+    def _land(self, flight: Flight) -> None:
+        """Raises DeviceLost, also if this process paints nothing any more."""
+        with self._activity.at(_step(flight.fresh)):
+            errors = flight.land()
+        reason = ""
+        for error in errors:
+            if isinstance(error, DeviceLost):
+                raise error
+            if error is None:
+                self._failures.painted()
+            else:
+                reason = self._failures.failed(isinstance(error, OutOfMemory), time.monotonic()) or reason
+        if reason:
+            raise DeviceLost(reason)
 
     def _take_batch(self) -> list[tuple[PaintSession, Submit]]:
         """Called with the lock held."""
@@ -190,6 +228,7 @@ class Painter:
     def _use(self, backend: Backend[Any], session: PaintSession, message: Apply | Open) -> None:
         """Paint the session with `backend` and these settings, or go on as before. Raises DeviceLost."""
         notes, rebuilding = [], []
+        session.memory.mark(True)
         try:
             if backend is session.backend and session.settings is not None:
                 changed = differences(session.settings, message.settings)
@@ -197,8 +236,10 @@ class Painter:
                 notes += _without_effect(backend, frozenset(changed))
                 rebuilding += [name for name in changed if name in backend.rebuilds]
                 state = session.state
+                session.fresh |= bool(rebuilding)
             else:
                 state = backend.new_state(message.settings)
+                session.fresh = True
             notes += backend.notes(state)
         except DeviceLost:
             raise  # unanswered: the next worker is given the settings
@@ -211,23 +252,26 @@ class Painter:
             return
         session.backend, session.state, session.refused = backend, state, None
         session.settings, session.version = message.settings, message.version
+        session.memory.mark(False)
         session.answer(Applied(message.version, notes, rebuilding))
 
     @staticmethod
     def _refuse(session: PaintSession, message: Apply | Open, error: PipelineError) -> None:
+        session.memory.mark(False)
         if session.backend is None:  # nothing else paints it
             session.refused = message, error
-        session.answer(Rejected(message.version, error.code, error.message, error.fix))
+        session.answer(Rejected(message.version, error.code, error.public, without_folders(error.fix)))
 
 
-def _land(flight: Flight) -> None:
-    if lost := flight.land():
-        raise lost
+def _step(fresh: bool) -> Doing:
+    return "preparing" if fresh else "painting"
 
 
-def _painter(session: PaintSession) -> tuple[Backend[Any] | None, int]:
+def _painter(session: PaintSession) -> tuple[object, int]:
     """See `next_batch`."""
-    return session.backend, session.backend.batch_limit if session.backend else 1
+    if session.backend is None or session.alone:
+        return session, 1
+    return session.backend, session.backend.batch_limit
 
 
 def _without_effect(backend: Backend[Any], changed: frozenset[str]) -> list[str]:

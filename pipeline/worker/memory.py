@@ -1,7 +1,8 @@
 """The shared memory of one session: a few slots, each large enough for any picture that may cross.
 
 The memory has no name: it is a file descriptor, handed to the worker with the first byte of the session's
-connection. Whatever dies, and however, the kernel frees it; there is nothing to unlink and nothing to leak.
+connection. Whatever dies, and however, the kernel frees it; there is nothing to unlink and nothing to leak. One more
+byte outlives the worker: whether it was at work for this session.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ MAX_SIDE = 2048  # pixels
 MAX_PIXELS = 1920 * 1088  # 1080p, with the rows that codecs round up to
 SLOT_BYTES = MAX_PIXELS * 3  # pages are only taken from the system once they are written to
 SLOTS = 3  # one is painted, one waits, one is being written
+_AT_WORK = SLOTS * SLOT_BYTES  # where the mark lies
+_SIZE = _AT_WORK + 1
 
 
 def fits(width: int, height: int) -> bool:
@@ -31,7 +34,7 @@ class FrameMemory:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        self._bytes: Pixels = np.frombuffer(mmap.mmap(descriptor, SLOTS * SLOT_BYTES), np.uint8)
+        self._bytes: Pixels = np.frombuffer(mmap.mmap(descriptor, _SIZE), np.uint8)
 
     @classmethod
     def create(cls) -> FrameMemory:
@@ -40,7 +43,7 @@ class FrameMemory:
         else:  # macOS: a file that has lost its name already
             with tempfile.TemporaryFile() as file:
                 descriptor = os.dup(file.fileno())
-        os.ftruncate(descriptor, SLOTS * SLOT_BYTES)
+        os.ftruncate(descriptor, _SIZE)
         return cls(descriptor)
 
     def frame(self, slot: int, width: int, height: int, pixel_format: PixelFormat) -> Frame:
@@ -49,6 +52,15 @@ class FrameMemory:
             raise ValueError(f"no {width}x{height} picture fits slot {slot}")
         begin = slot * SLOT_BYTES
         return Frame(self._bytes[begin : begin + frame_bytes(width, height, pixel_format)], width, height, pixel_format)
+
+    @property
+    def at_work(self) -> bool:
+        """Whether what the worker did last for this session did not end well, or not yet. False once closed."""
+        return bool(self._bytes[_AT_WORK:].any())
+
+    def mark(self, at_work: bool) -> None:
+        """Say so; the painting thread does, before it hands anything of the session to a back end, and after."""
+        self._bytes[_AT_WORK:] = at_work
 
     def close(self) -> None:
         if self.descriptor >= 0:

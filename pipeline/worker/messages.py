@@ -2,8 +2,8 @@
 
 A session is one connection: it begins with `Open` (the session's shared memory comes with its first byte), and its
 end is the end of the session. A connection that begins with `Watch` is told how the worker is doing, and may ask for
-another model. A frame slot belongs to whoever was last sent it: `Submit` gives it to the worker, `Done` or `Dropped`
-gives it back.
+that (`Ping`), or for another model. A frame slot belongs to whoever was last sent it: `Submit` gives it to the worker,
+`Done` or `Dropped` gives it back.
 """
 
 from __future__ import annotations
@@ -14,17 +14,25 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from pipeline.frame import PixelFormat
+from pipeline.policy.supervision import Pulse
 from pipeline.settings import Settings
 
 MAX_LINE = 1 << 20  # bytes; four prompts of 1000 characters, each written as an escape, need 50 kB
-EXIT_DEVICE_LOST = 76  # exit code of a worker whose device cannot be used any more by its process
+EXIT_DEVICE_LOST = 76  # exit code of a worker that has lost its device, or that paints nothing any more
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """First message of a connection that wants `Loading`, `Ready`, `Loaded`, `Failed` and `LoadFailed`."""
+    """First message of a connection that wants `Loading`, `Ready`, `Loaded`, `Failed`, `LoadFailed` and `Pong`."""
 
     type: Literal["watch"] = "watch"
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """On a watching connection. Answered by `Pong`."""
+
+    type: Literal["ping"] = "ping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +49,14 @@ class LoadModel:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """First message of a session. Answered by `Applied` or `Rejected`, like every `Apply` after it."""
+    """First message of a session. Answered by `Applied` or `Rejected`, like every `Apply` after it.
+
+    `suspect`: a worker has ended while it worked for this session, so its pictures are painted alone at first.
+    """
 
     version: int
     settings: Settings
+    suspect: bool = False
     type: Literal["open"] = "open"
 
 
@@ -67,6 +79,14 @@ class Submit:
     height: int
     format: PixelFormat
     type: Literal["submit"] = "submit"
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """Says the I/O loop, so it lives; `pulse` says how the painting thread does. Unasked, just before a load begins."""
+
+    pulse: Pulse
+    type: Literal["pong"] = "pong"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +204,8 @@ class Dropped:
     type: Literal["dropped"] = "dropped"
 
 
-ToWorker = Watch | LoadModel | Open | Apply | Submit
-FromWorker = Loading | Ready | Loaded | LoadFailed | Failed | Applied | Rejected | Done | Dropped
+ToWorker = Watch | Ping | LoadModel | Open | Apply | Submit
+FromWorker = Pong | Loading | Ready | Loaded | LoadFailed | Failed | Applied | Rejected | Done | Dropped
 
 _to_worker: TypeAdapter[ToWorker] = TypeAdapter(Annotated[ToWorker, Field(discriminator="type")])
 _from_worker: TypeAdapter[FromWorker] = TypeAdapter(Annotated[FromWorker, Field(discriminator="type")])

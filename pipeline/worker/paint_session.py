@@ -30,3 +30,5 @@ class PaintSession:
     turn: int = 0  # rises with each frame painted, of whichever session: when it was last served
     operations: deque[Apply | Open] = field(default_factory=deque)
     gone: bool = False  # it has left, and has taken its memory along
+    fresh: bool = True  # nothing was painted yet since its state was made or is being rebuilt
+    alone: int = 0  # so many frames are to be painted with nobody else's: it is suspected of what ended a worker

@@ -28,12 +28,16 @@ class Shelf:
         make: Make = registry.make,
         model: str | None = None,
         loaded: Callable[[Backend[Any]], None] = lambda backend: None,
+        announce: Callable[[Callable[[], object]], object] = lambda begin: begin(),
     ) -> None:
         """`model` is what pipelines with models are loaded with; `loaded` is told, in the loading thread, of each back
-        end that was loaded because `get` was asked for it."""
+        end that was loaded because `get` was asked for it. `announce` is given what begins such a load, to call it in a
+        thread of its choice once it has told of it."""
         self._make = make
         self._model = model
         self._tell_loaded = loaded
+        self._announce = announce
+        self._beside: Future[Backend[Any]] | None = None
         self._loaded: dict[str, Backend[Any]] = {}
         self._failed: dict[str, PipelineError] = {}
         self._loading: set[str] = set()
@@ -79,8 +83,13 @@ class Shelf:
             if name in self._loading:
                 return None
             self._loading.add(name)
-        self._loader.submit(self._load_aside, name, when_ended)
+        self._announce(lambda: self._loader.submit(self._load_aside, name, when_ended))
         return None
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether the loading thread is at work, or will be in a moment."""
+        return bool(self._loading) or (self._beside is not None and not self._beside.done())
 
     def _load_aside(self, name: str, when_ended: Callable[[], None]) -> None:
         try:
@@ -99,14 +108,15 @@ class Shelf:
             self._failed[name] = error
 
     def failures(self) -> dict[str, str]:
-        return {name: error.message for name, error in self._failed.items()}
+        return {name: error.public for name, error in self._failed.items()}
 
     # Another model
 
     def load_beside(self, name: str, model: str, report: Report) -> Future[Backend[Any]]:
         """A back end with `model`, loaded and proven in the loading thread; not on the shelf yet. Fails with
         PipelineError, and leaves nothing behind then."""
-        return self._loader.submit(self._load_and_prove, name, model, report)
+        self._beside = self._loader.submit(self._load_and_prove, name, model, report)
+        return self._beside
 
     def _load_and_prove(self, name: str, model: str, report: Report) -> Backend[Any]:
         backend = self._made(name, model, report)

@@ -12,7 +12,6 @@ import sys
 
 from aiohttp import web
 
-from pipeline.policy.restart import RestartPolicy
 from tests.fakes.fault_backend import add_entries
 from webrtc_server.config import Config
 from webrtc_server.sessions.manager import SessionManager
@@ -56,7 +55,7 @@ class RunningServer:
 
     def forget_deaths(self) -> None:
         """The next death costs no more delay than the first."""
-        self.app[SUPERVISOR]._policy = RestartPolicy()
+        self.app[SUPERVISOR]._supervision.forget_deaths()
 
     async def close(self) -> None:
         await self._runner.cleanup()

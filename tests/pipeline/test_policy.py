@@ -1,4 +1,4 @@
-"""The small decisions: whose turn, how long to wait before a restart, percentiles."""
+"""The small decisions: whose turn, how long a load still takes, percentiles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from pipeline.policy.estimate import Estimate
-from pipeline.policy.restart import RestartPolicy
 from pipeline.policy.scheduler import next_batch
 from pipeline.policy.timing import Timings
 
@@ -59,21 +58,6 @@ def test_those_of_one_painter_are_served_equally_often() -> None:
     batches = serve(["a0", "a1", "a2", "a3", "a4"], painters(a=3), 40)
     counts = Counter(name for batch in batches for name in batch)
     assert set(counts.values()) == {24}
-
-
-def test_first_death_is_free_and_quick_ones_double_the_delay() -> None:
-    policy = RestartPolicy()
-    assert [policy.died(float(now)) for now in range(9)] == [0, 0.5, 1, 2, 4, 8, 16, 30, 30]
-
-
-def test_long_service_is_remembered_and_short_service_is_not() -> None:
-    policy = RestartPolicy()
-    policy.ready(0)
-    assert policy.died(29.9) == 0
-    policy.ready(30)
-    assert policy.died(59.9) == 0.5
-    policy.ready(60)
-    assert policy.died(90) == 0
 
 
 def lefts(*seen: tuple[float, float], total: float = 100.0) -> list[float | None]:

@@ -22,6 +22,7 @@ import pytest
 from pipeline.backend import Progress, Report
 from pipeline.errors import ApplyFailed, BackendUnavailable, PipelineError
 from pipeline.frame import Frame, PixelFormat
+from pipeline.policy.supervision import Pulse
 from pipeline.settings import Settings
 from pipeline.worker import messages
 from pipeline.worker.client import WorkerClient
@@ -48,6 +49,8 @@ EXAMPLES: list[messages.ToWorker | messages.FromWorker] = [
     messages.Apply(4, Settings()),
     messages.Submit(1, 2, 640, 480, PixelFormat.I420),
     messages.LoadModel("diffusion", "sd-turbo"),
+    messages.Ping(),
+    messages.Pong(Pulse("painting", 0.5, 0.03, loads=False)),
     messages.Loading("net", 1, 2, "files", 2.5),
     messages.Ready("effects", {"neural-style": "no wheel"}, "cpu", None),
     messages.Loaded("diffusion", "NVIDIA H100", "sd-turbo"),
@@ -157,8 +160,11 @@ class Log:
     def connected(self) -> None:
         self._note("connected")
 
-    def lost(self) -> None:
-        self._note("lost")
+    def stalled(self) -> None:
+        self._note("stalled")
+
+    def lost(self, guilty: bool) -> None:
+        self._note("guilty" if guilty else "lost")
 
     def _note(self, event: str) -> None:
         self.events.append(event)

@@ -128,7 +128,7 @@ async def test_a_model_that_fails_costs_nothing(server: RunningServer, key: str,
 async def test_a_worker_that_dies_of_a_model_is_followed_by_one_with_the_model_before(
     server: RunningServer, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.worker.supervisor.LOAD_TIMEOUT", 6 if key == "endless" else 60)
+    monkeypatch.setattr("pipeline.policy.supervision.LOAD_TIMEOUT", 6 if key == "endless" else 60)
     async with client_of(server.url) as client:
         await client.send("settings", {"prompt": "ink"})
         await client.send("load_model", {"model": "grey-90"})

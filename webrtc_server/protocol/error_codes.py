@@ -31,6 +31,7 @@ class Code(StrEnum):
     MODEL_LOADING = "model_loading"
     GPU_OOM = "gpu_oom"
     WORKER_RESTARTING = "worker_restarting"
+    WORKER_STALLED = "worker_stalled"
     NO_INPUT = "no_input"
     ICE_FAILED = "ice_failed"
     NOT_FOUND = "not_found"
@@ -99,6 +100,7 @@ TABLE: dict[Code, Row] = {
         "The graphics card has not enough memory for this picture.", "Choose a smaller size or fewer steps.", 503, True
     ),
     Code.WORKER_RESTARTING: Row("The picture process is being started again.", "Wait a moment.", 503, True),
+    Code.WORKER_STALLED: Row("The picture process does not answer.", "Wait a moment.", 503, True),
     Code.NO_INPUT: Row("No picture has come from the camera for a while.", "Check the camera.", 409, True),
     Code.ICE_FAILED: Row(
         "The video link could not be opened.", "Let UDP through the firewall, or set up a TURN server.", 504, True

@@ -6,8 +6,10 @@ There is no state to get stuck in: what is told is worked out anew from the work
     worker ready,  no input           no_input
     settings that nothing can paint   passthrough   apply_failed, or loading while a model is being loaded
     worker loading for the first time loading
+    worker stalled: nothing comes     passthrough   worker_stalled
     worker ended, a new one starts    passthrough   worker_restarting
     worker cannot start               degraded      model_load_failed
+    worker ends again and again       degraded      worker_restarting
     ended by the server               closed        draining: come back soon; session_ended: do not
 """
 
@@ -20,6 +22,7 @@ from pipeline.worker.messages import Loading
 from webrtc_server.protocol.error_codes import Code
 from webrtc_server.protocol.messages import State
 
+CAMERA = "You see your camera."
 NO_INPUT = "No picture has come from the camera for a while."
 
 
@@ -28,11 +31,13 @@ class Facts:
     """What is known of a session and its worker."""
 
     worker_connected: bool
-    worker_failed: str | None  # what the worker said when it could not start
+    worker_failed: str | None  # what the worker said when it could not start, or that it ends again and again
     worker_ever_ready: bool
     progress: Loading | None  # of the worker's start, or of `switching`
     has_input: bool
     ever_had_input: bool
+    worker_failure_code: Code = Code.MODEL_LOAD_FAILED
+    worker_stalled: bool = False
     closed: bool = False
     close_reason: Code | None = None
     retry_in: float | None = None
@@ -57,19 +62,25 @@ class Condition:
 def derive(facts: Facts) -> Condition:
     if facts.closed:
         return Condition("closed", facts.close_reason, "The session has ended.")
+    if facts.worker_failed is not None and facts.worker_failure_code == Code.WORKER_RESTARTING:
+        message = f"The picture process keeps ending, and is tried again now and then: {facts.worker_failed} {CAMERA}"
+        return Condition("degraded", Code.WORKER_RESTARTING, message, retry_in=facts.retry_in)
     if facts.worker_failed is not None:
         message = f"No pipeline could be loaded ({facts.worker_failed}). You see your camera."
         return Condition("degraded", Code.MODEL_LOAD_FAILED, message, retry_in=facts.retry_in)
+    if facts.refusal is not None and (facts.switching is None or not facts.worker_connected):
+        return Condition("passthrough", Code.APPLY_FAILED, f"{facts.refusal} {CAMERA}")
     if not facts.worker_connected and facts.worker_ever_ready:
         message = "The picture process is being started again. You see your camera meanwhile."
         return Condition("passthrough", Code.WORKER_RESTARTING, message, facts.progress, facts.retry_in)
     if not facts.worker_connected:
         message = "The pipeline is being loaded. You see your camera meanwhile."
         return Condition("loading", None, message, facts.progress)
+    if facts.worker_stalled:
+        message = f"The picture process does not answer; it is ended if it stays so. {CAMERA}"
+        return Condition("passthrough", Code.WORKER_STALLED, message, facts.progress)
     if facts.switching is not None:
         return _while_switching(facts, f"Loading {facts.switching}{progress_words(facts.progress)}.")
-    if facts.refusal is not None:
-        return Condition("passthrough", Code.APPLY_FAILED, f"{facts.refusal} You see your camera.")
     if facts.ever_had_input and not facts.has_input:
         return Condition("no_input", Code.NO_INPUT, NO_INPUT)
     return Condition("running", None, facts.load_failure or "")

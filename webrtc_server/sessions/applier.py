@@ -1,7 +1,8 @@
 """Puts the settings messages of one session into force, one after the other, each whole or not at all.
 
 A message is in force when the worker says so; a message that the worker rejects leaves settings and version as they
-were. While the worker is away settings are taken as they are, and a new worker starts with them.
+were. While the worker is away settings are taken as they are, and a new worker starts with them. Settings that the
+worker ends of, or has no memory for, give way to the last ones that worked.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from pipeline.policy.blame import PROVEN_AFTER
 from pipeline.settings import Change, InvalidSettings, Settings, merge
 from pipeline.worker.client import WorkerClient
 from pipeline.worker.messages import Applied, Rejected
@@ -19,6 +21,10 @@ from webrtc_server.sessions.painters import Painters
 
 FIELDS_NAMED = 30  # bad fields in one error, which is to stay under 16 KiB
 LATER = "takes effect when the pipeline is back"
+ROLLED_BACK = "The last settings that worked are in force again."
+DEADLY = "The picture process ended again and again at work on these settings."
+ALL_DEADLY = "The picture process ended again and again at work on your picture."
+OTHERS = "Choose other settings."
 
 
 def checked(current: Settings, patch: dict[str, object], painters: Painters) -> Change:
@@ -40,6 +46,8 @@ class Applier:
         self.notes: list[str] = []
         self.painted = False
         self.refusal: Rejected | None = None
+        self._working: Settings | None = None  # the last that painted as many frames as prove them
+        self._painted_frames = 0  # with the version in force
         self._worker = worker
         self._painters = painters
         self._turn = asyncio.Lock()
@@ -53,7 +61,7 @@ class Applier:
             rebuilding: list[str] = []
             if change.changed:
                 rebuilding = await self._put_in_force(change.settings)
-                self.settings, self.version = change.settings, self.version + 1
+                self._set(change.settings)
                 in_force()
             return SettingsAppliedData(
                 version=self.version,
@@ -71,8 +79,7 @@ class Applier:
             self.notes = [LATER]
             return []
         try:
-            async with asyncio.timeout(APPLY_TIMEOUT):
-                answer = await self._answer
+            answer = await self._answered(self._answer)
         except TimeoutError:
             self._worker.apply(self.version, self.settings)  # it may still get there: then back again
             raise ClientError(Code.APPLY_FAILED, "The pipeline did not answer in time.") from None
@@ -82,6 +89,35 @@ class Applier:
             self._worker.keep(self.version, self.settings)
             raise ClientError(known(answer.code), answer.message, answer.fix)
         return answer.rebuilding if answer else []
+
+    async def _answered(self, answer: asyncio.Future[Applied | Rejected | None]) -> Applied | Rejected | None:
+        """As long as something is being loaded it may be what these settings need, or stand in its way; no load lasts
+        for ever, the supervisor sees to that. Raises TimeoutError."""
+        while True:
+            await asyncio.wait([answer], timeout=APPLY_TIMEOUT)
+            if answer.done():
+                return answer.result()
+            if not self._painters.supervisor.state.loads:
+                raise TimeoutError
+
+    def _set(self, settings: Settings) -> None:
+        self.settings, self.version = settings, self.version + 1
+        self._painted_frames, self.refusal = 0, None
+
+    def painted_with(self, version: int) -> None:
+        """A picture was painted with the settings of that version."""
+        self._painted_frames += version == self.version
+        if self._painted_frames == PROVEN_AFTER:
+            self._working = self.settings
+
+    def roll_back(self, version: int) -> bool:
+        """Put the last settings that worked into force, if those of `version`, which do not, still are."""
+        working = self._working
+        if version != self.version or self._turn.locked() or working is None or working == self.settings:
+            return False
+        self._set(working)
+        self.notes = [] if self._worker.apply(self.version, self.settings) else [LATER]
+        return True
 
     def applied(self, applied: Applied) -> bool:
         """As `rejected`."""
@@ -96,11 +132,24 @@ class Applier:
         self.painted, self.refusal = False, rejected
         return False
 
-    def lost(self) -> None:
-        """The worker is gone; the next one starts with the newest settings, so they count as in force."""
+    def lost(self, guilty: bool) -> ClientError | None:
+        """The worker is gone; the next one starts with the newest settings, so they count as in force.
+
+        Not so if this session is guilty of it: what has just been asked for is rejected, otherwise the last settings
+        that worked are back in force, and if there are none nothing is painted until others come. The client is to be
+        told what this returns.
+        """
         self.painted, self.refusal = False, None
-        if self._settle(self._asked, None):
-            self.notes = [LATER]
+        if not guilty:
+            if self._settle(self._asked, None):
+                self.notes = [LATER]
+            return None
+        if self._settle(self._asked, Rejected(self._asked, Code.APPLY_FAILED, DEADLY, OTHERS)):
+            return None
+        if self.roll_back(self.version):
+            return ClientError(Code.APPLY_FAILED, f"{DEADLY} {ROLLED_BACK}", OTHERS)
+        self.refusal = Rejected(self.version, Code.APPLY_FAILED, ALL_DEADLY, OTHERS)
+        return ClientError(Code.APPLY_FAILED, ALL_DEADLY, OTHERS)
 
     def _settle(self, version: int, answer: Applied | Rejected | None) -> bool:
         if self._answer is None or self._answer.done() or version != self._asked:

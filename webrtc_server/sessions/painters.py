@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline import registry
 from pipeline.settings import Settings
 from pipeline.worker.supervisor import Supervisor, WorkerState
+from webrtc_server.protocol.error_codes import Code, known
 from webrtc_server.sessions.models import Models
 
 
@@ -18,7 +19,8 @@ class Painters:
         self.reason = f"{registry.ENTRIES[default].title}: {reason}."
         self.available = registry.available(default)
         self.ever_ready = False
-        self.failure: str | None = None  # why nothing could be loaded; stays while it is tried again
+        self.failure: str | None = None  # why nothing can be painted; stays while it is tried again
+        self.failure_code = Code.MODEL_LOAD_FAILED
         self._devices: dict[str, str] = {}  # of the pipelines that were loaded when the worker was last ready
         supervisor.subscribe(self._on_worker)
         self.models = Models(supervisor, self.available, model)
@@ -37,7 +39,7 @@ class Painters:
 
     def _on_worker(self, state: WorkerState) -> None:
         if state.phase == "failed":
-            self.failure = state.message
+            self.failure, self.failure_code = state.message, known(state.code)
         if state.phase != "ready" or state.pipeline is None:
             return
         self.ever_ready, self.failure, self._devices = True, None, state.devices

@@ -31,7 +31,7 @@ from webrtc_server.protocol.messages import (
     StatusData,
 )
 from webrtc_server.protocol.session_state import Condition, Facts, derive
-from webrtc_server.sessions.applier import Applier
+from webrtc_server.sessions.applier import ROLLED_BACK, Applier
 from webrtc_server.sessions.conversation import Conversation
 from webrtc_server.sessions.interfaces import Transport
 from webrtc_server.sessions.mailbox import Mailbox
@@ -101,20 +101,31 @@ class Session(Generic[P]):
             self.statistics.dropped["too_large"] += 1
             message = f"A {picture.width}x{picture.height} picture was dropped."
             self._complain(ClientError(Code.FRAME_TOO_LARGE, message))
-        elif self._worker.is_connected:
+        elif self._worker.takes_pictures:
             self._waiting.put(picture)
             self._submit_waiting()
         else:
             self._pass_through(picture)
 
     def painted(self, done: Done, frame: Frame) -> None:
+        if done.error is None:
+            self._applier.painted_with(done.version)
+        if done.sequence not in self._in_flight:  # it was passed through while the worker was stalled
+            self.statistics.dropped["too_late"] += 1
+            self._submit_waiting()
+            return
         source, submitted = self._in_flight.pop(done.sequence)
         self.statistics.stages["waited"].add((done.started - submitted) * 1000)
         self.statistics.stages["pipeline"].add((done.finished - done.started) * 1000)
         if done.error is not None:
             self.statistics.dropped["failed"] += 1
-            self._complain(ClientError(known(done.code), done.error))
             self._pass_through(source)
+            if done.code == Code.GPU_OOM and self._applier.roll_back(done.version):
+                self._send(ErrorData.of(ClientError(Code.GPU_OOM, f"{done.error} {ROLLED_BACK}")))
+                self._told = None
+                self.refresh()
+            else:
+                self._complain(ClientError(known(done.code), done.error))
         elif self._transport:
             self.statistics.count("painted", time.monotonic())
             self._transport.painted(source, frame, done)
@@ -122,7 +133,7 @@ class Session(Generic[P]):
         self._submit_waiting()
 
     def dropped(self, sequence: int) -> None:
-        del self._in_flight[sequence]
+        self._in_flight.pop(sequence, None)
         self.statistics.dropped["newer_came"] += 1
         self._submit_waiting()
 
@@ -146,14 +157,26 @@ class Session(Generic[P]):
     def connected(self) -> None:
         self.refresh()
 
-    def lost(self) -> None:
+    def stalled(self) -> None:
+        self._give_up_waiting()
+        self.refresh()
+
+    def lost(self, guilty: bool) -> None:
+        self._give_up_waiting()
+        if error := self._applier.lost(guilty):
+            self._send(ErrorData.of(error))
+            self._told = None
+        self.refresh()
+
+    def _give_up_waiting(self) -> None:
+        """A client that sends its next picture when it has this one back must not wait for ever."""
         lost = [picture for picture, _ in self._in_flight.values()]
         self._in_flight.clear()
-        if lost:  # a client that sends its next picture when it has this one back must not wait for ever
+        if waiting := self._waiting.take():
+            lost.append(waiting)
+        if lost:
             self.statistics.dropped["worker_lost"] += len(lost)
             self._pass_through(lost[-1])
-        self._applier.lost()
-        self.refresh()
 
     def applied(self, applied: Applied) -> None:
         before = self._applier.notes
@@ -262,6 +285,8 @@ class Session(Generic[P]):
             Facts(
                 worker_connected=self._worker.is_connected,
                 worker_failed=self._painters.failure,
+                worker_failure_code=self._painters.failure_code,
+                worker_stalled=worker.phase == "stalled",
                 worker_ever_ready=self._painters.ever_ready,
                 progress=worker.progress,
                 has_input=self._last_input is not None and now - self._last_input <= NO_INPUT_AFTER,

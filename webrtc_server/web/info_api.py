@@ -55,7 +55,7 @@ class InfoApi:
         if self._manager.draining:
             reasons.append((Code.DRAINING, "the server is about to stop"))
         if self._painters.failure is not None:
-            reasons.append((Code.MODEL_LOAD_FAILED, self._painters.failure))
+            reasons.append((self._painters.failure_code, self._painters.failure))
         elif worker.phase != "ready":
             reasons.append((Code.WORKER_RESTARTING, f"the picture process is {worker.phase}"))
         if self._manager.is_full:
