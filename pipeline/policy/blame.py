@@ -17,14 +17,18 @@ class Blame:
     """Of one session, over all workers that it sees."""
 
     _strikes: int = 0
-    _painted: int = 0  # by this worker
+    _painted: int = 0  # by this worker, with these settings
 
     @property
     def is_suspect(self) -> bool:
         return self._strikes > 0
 
+    def changed(self) -> None:
+        """It has other settings."""
+        self._painted = 0
+
     def painted(self) -> None:
-        """A frame came back well."""
+        """A frame came back well, with the present settings."""
         self._painted += 1
         if self._painted >= PROVEN_AFTER:
             self._strikes = 0

@@ -119,6 +119,7 @@ class WorkerClient:
     def keep(self, version: int, settings: Settings) -> None:
         """What a later worker starts with, after a change was rejected."""
         self._version, self._settings, self._kept_away = version, settings, False
+        self._blame.changed()
         self._worker_changed.set()
 
     async def close(self) -> None:
@@ -176,7 +177,7 @@ class WorkerClient:
         match decode_from_worker(line):
             case Done() as done:
                 pixel_format = self._give_back(done.slot)
-                if done.error is None:
+                if done.error is None and done.version == self._version:
                     self._blame.painted()
                 self._listener.painted(done, memory.frame(done.slot, done.width, done.height, pixel_format))
             case Dropped() as dropped:

@@ -75,7 +75,7 @@ class Flight:
         for (session, message, frame), outcome in zip(self._frames, outcomes, strict=True):
             errors.append(self._answer(session, message, frame, outcome))
             if self._tried and errors[-1] is None:
-                session.memory.mark(False)
+                session.memory.mark(session.parked is not None)
                 session.fresh, session.alone = False, max(0, session.alone - 1)
         return errors if self._tried else []
 

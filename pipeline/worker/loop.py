@@ -203,6 +203,7 @@ class Painter:
             return
         if backend is None:
             session.parked = message
+            session.memory.mark(True)  # until it is loaded
         else:
             self._use(backend, session, message)
 

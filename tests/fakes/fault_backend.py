@@ -71,10 +71,10 @@ class FaultBackend:
     def load(self, report: Report) -> None:
         match os.environ.get(LOAD_VARIABLE, "").split():
             case ["slow", seconds]:
-                report(Progress("sleep", 0, int(seconds), "seconds"))
+                report(Progress("sleep", 0, int(float(seconds)), "seconds"))
                 time.sleep(float(seconds))
             case ["fail"]:
-                raise BackendUnavailable("cannot be loaded from /srv/secret models/fault.bin, on command")
+                raise BackendUnavailable("cannot be loaded from /srv/models/fault.bin, on command")
             case ["hang"]:
                 time.sleep(AGES)
             case ["freeze", seconds]:

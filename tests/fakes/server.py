@@ -48,6 +48,11 @@ class RunningServer:
             while self.app[SUPERVISOR].state.phase != phase:
                 await asyncio.sleep(0.01)
 
+    async def worker_left_ready(self, timeout: float = 20) -> None:
+        async with asyncio.timeout(timeout):
+            while self.app[SUPERVISOR].state.phase == "ready":
+                await asyncio.sleep(0.01)
+
     def kill_worker(self) -> None:
         pid = self.app[SUPERVISOR].pid
         assert pid

@@ -201,6 +201,14 @@ def test_a_suspect_stays_one_until_it_is_proven() -> None:
     assert not blame.is_suspect
 
 
+def test_other_settings_have_to_prove_themselves() -> None:
+    blame = Blame()
+    for _ in range(PROVEN_AFTER):
+        blame.painted()
+    blame.changed()
+    assert lives(blame, (0, True), (0, True)) == [False, True]
+
+
 def test_frames_that_fail_in_a_row_end_a_process_and_one_that_does_not_saves_it() -> None:
     failures = Failures()
     reasons = [failures.failed(out_of_memory=False, now=0.0) for _ in range(MOST_IN_A_ROW)]

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import subprocess
+import sys
 import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
 
+import aiohttp
+import psutil
 import pytest
+from websockets.sync.client import connect as connect_sync
 
+from pipeline.settings import Settings
 from tests.conftest import StartServer
 from tests.fakes.footprint import Footprint, leaked
 from tests.fakes.rtc_client import RtcClient
-from tests.webrtc_server.test_websocket import as_file, client_of, scene
+from tests.webrtc_server.test_websocket import Client, as_file, client_of, scene
 
 
 async def test_ten_kills_ten_recoveries(start_server: StartServer) -> None:
@@ -91,23 +101,254 @@ async def test_lost_device_costs_a_worker_and_nothing_else(start_server: StartSe
     assert server.worker_restarts >= 1
 
 
-async def test_out_of_memory_is_told_once_a_second_and_shows_the_camera(start_server: StartServer) -> None:
+async def painted(client: Client) -> bool:
+    """Whether a picture sent now comes back painted."""
+    await client.socket.send(as_file(scene(64, 48)))
+    description, _ = await client.picture()
+    return bool(description["processed"])
+
+
+async def until_painted(client: Client, timeout: float = 20) -> None:
+    async with asyncio.timeout(timeout):
+        while not await painted(client):
+            await asyncio.sleep(0.02)
+
+
+async def status_of(client: Client, state: str, timeout: float = 20) -> dict[str, Any]:
+    async with asyncio.timeout(timeout):
+        while True:
+            status = await client.message("status")
+            if status["state"] == state:
+                return status
+
+
+def paints(client: RtcClient) -> Callable[[], bool]:
+    """Whether the last frames are painted, from now on."""
+    before = len(client.received)
+    return lambda: len(client.received) > before + 3 and all(frame.number is None for frame in client.received[-2:])
+
+
+def longest_gap(client: RtcClient, since: float) -> float:
+    return max(b.at - a.at for a, b in pairwise(client.received) if b.at > since)
+
+
+async def test_out_of_memory_is_told_once_a_second_and_in_the_end_not_tried_any_more(start_server: StartServer) -> None:
     server = await start_server("fault")
-    async with RtcClient(server.url, settings={"prompt": "oom"}) as client:
-        error = await client.message("error")
+    async with RtcClient(server.url, settings={"prompt": "oom"}) as client, client_of(server.url) as other:
+        error = await client.message("error", timeout=20)
         assert (error["code"], error["retryable"]) == ("gpu_oom", True)
         assert "smaller size" in error["fix"]
         begun = time.monotonic()
-        await client.frames(45)
-        [session] = server.manager.sessions.values()
-        assert session.statistics.frames["painted"] == 0
-        assert session.statistics.frames["passed_through"] >= 45
+        status = await client.message("status", timeout=20, state="passthrough", reason="apply_failed")
+        assert "again and again" in status["message"]
         errors = [message for message in client.messages if message["type"] == "error"]
-        assert 1 <= len(errors) <= time.monotonic() - begun + 1
+        assert len(errors) <= time.monotonic() - begun + 2
+        assert server.worker_restarts == 2
+        await until_painted(other)
+        [session] = [one for one in server.manager.sessions.values() if one.settings.prompt == "oom"]
+        assert session.statistics.frames["painted"] == 0
+        await client.frames(10)
         client.send("settings", {"prompt": "fine"})
         await client.message("settings_applied")
-        await client.until(lambda: client.received[-1].number is None)
+        await client.until(paints(client))
+        assert server.worker_restarts == 2
+
+
+async def test_settings_without_memory_give_way_to_the_last_that_worked(start_server: StartServer) -> None:
+    server = await start_server("fault")
+    small = {"prompt": "large oom", "width": 256, "height": 256}
+    async with RtcClient(server.url, settings=small) as client:
+        await client.until(paints(client))
+        await client.until(lambda: len(client.received) > 30)
+        client.send("settings", {"width": 512, "height": 512}, "more")
+        await client.message("settings_applied", id="more", version=1)
+        error = await client.message("error")
+        assert (error["code"], error["message"].endswith("in force again.")) == ("gpu_oom", True)
+        status = await client.message("status", settings_version=2)
+        assert (status["state"], status["settings"]["width"], status["settings"]["height"]) == ("running", 256, 256)
+        client.send("settings", {"seed": 3}, "next")
+        assert (await client.message("settings_applied", id="next"))["version"] == 3
+        await client.until(paints(client))
     assert server.worker_restarts == 0
+
+
+@pytest.mark.parametrize("prompt", ["exit 3", "kill", "poison", "raise", "after 3 exit 3", "exit-apply"])
+async def test_deadly_settings_of_one_cost_two_workers_and_are_taken_back(
+    start_server: StartServer, prompt: str
+) -> None:
+    server = await start_server("fault")
+    async with RtcClient(server.url, settings={"seed": 9}) as client, client_of(server.url) as other:
+        await client.until(paints(client))
+        await client.until(lambda: len(client.received) > 30)
+        await until_painted(other)
+        begun = time.monotonic()
+        client.send("settings", {"prompt": prompt})
+        error = await client.message("error", timeout=20, code="apply_failed")
+        assert "again and again" in error["message"]
+        status = await client.message("status", timeout=20, state="running")
+        assert status["settings"]["prompt"] == Settings().prompt
+        assert status["settings"]["seed"] == 9
+        await client.until(paints(client))
+        await until_painted(other)
+        assert server.worker_restarts == 2
+        assert longest_gap(client, begun) < 1
+        assert client.pc.connectionState == "connected"
+
+
+async def test_who_is_deadly_from_the_start_is_left_alone_until_other_settings_come(start_server: StartServer) -> None:
+    server = await start_server("fault")
+    async with client_of(server.url) as other:
+        await until_painted(other)
+        async with RtcClient(server.url, settings={"prompt": "crash"}) as client:
+            status = await client.message("status", timeout=20, state="passthrough", reason="apply_failed")
+            assert "again and again" in status["message"]
+            await until_painted(other)
+            await client.frames(20)
+            assert await painted(other)
+            assert server.worker_restarts == 2
+            client.send("settings", {"prompt": "fine"}, "mended")
+            assert (await client.message("settings_applied", id="mended"))["version"] == 1
+            await client.message("status", state="running")
+            await client.until(paints(client))
+            assert server.worker_restarts == 2
+
+
+@pytest.mark.parametrize("prompt", ["hang", "freeze", "hang-apply"])
+async def test_a_hang_is_told_within_two_seconds_and_ended(
+    start_server: StartServer, prompt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.policy.supervision.KILL_AFTER", 0.5)
+    monkeypatch.setattr("pipeline.policy.supervision.PREPARING_KILL_AFTER", 0.5)
+    server = await start_server("fault")
+    async with RtcClient(server.url, settings={"seed": 9}) as client, client_of(server.url) as other:
+        await client.until(paints(client))
+        await until_painted(other)
+        begun = time.monotonic()
+        client.send("settings", {"prompt": prompt})
+        await other.socket.send(as_file(scene(64, 48)))
+        await client.message("status", timeout=4, state="passthrough", reason="worker_stalled")
+        client.send("settings", {"prompt": "fine"})  # or the next one would hang as well
+        await other.picture()  # painted or not, it comes
+        await client.message("status", timeout=5, state="passthrough", reason="worker_restarting")
+        status = await client.message("status", timeout=20, state="running")
+        assert (status["settings"]["seed"], status["settings"]["prompt"]) == (9, "fine")
+        await client.until(paints(client))
+        await until_painted(other)
+        assert server.worker_restarts == 1
+        assert longest_gap(client, begun) < 1
+
+
+async def test_a_late_answer_is_no_second_one_and_gives_its_slot_back(start_server: StartServer) -> None:
+    server = await start_server("fault")
+    async with client_of(server.url) as client:
+        await client.send("settings", {"prompt": "slow 2.5"})
+        await client.message("settings_applied")
+        for _ in range(3):
+            await client.socket.send(as_file(scene(64, 48)))
+        stalled = await status_of(client, "passthrough")
+        assert stalled["reason"] == "worker_stalled"
+        await status_of(client, "no_input")  # well again; only that no picture has come meanwhile
+        await client.send("settings", {"prompt": "fine"})
+        await client.message("settings_applied")
+        for _ in range(5):
+            assert await painted(client)
+        [session] = server.manager.sessions.values()
+        assert session.statistics.dropped["too_late"] == 1
+        assert session.stats(time.monotonic()).queues == {"waiting": 0, "in_flight": 0}
+    assert server.worker_restarts == 0
+
+
+async def test_five_deaths_in_a_minute_degrade_the_server_until_a_trial_succeeds(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.policy.supervision.LONGEST_DELAY", 1.5)
+    monkeypatch.setattr("pipeline.policy.supervision.FIRST_DELAY", 0.05)
+    server = await start_server("identity")
+    async with RtcClient(server.url) as client, aiohttp.ClientSession(server.url) as http:
+        await client.frames(5)
+        for _ in range(5):
+            await server.worker_is("ready")
+            server.kill_worker()
+            await server.worker_left_ready()
+        degraded = await client.message("status", state="degraded")
+        assert (degraded["reason"], degraded["retry_in_s"]) == ("worker_restarting", 1.5)
+        async with http.get("/readyz") as response:
+            assert response.status == 503
+            assert (await response.json())["reasons"][0]["code"] == "worker_restarting"
+        await client.frames(5)
+        await client.message("status", timeout=20, state="running")
+        async with http.get("/readyz") as response:
+            assert response.status == 200
+
+
+LOADS = "LIVE_DIFFUSION_TEST_LOAD"
+
+
+async def test_a_load_that_fails_is_told_without_the_operator_s_folders(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(LOADS, "fail")
+    server = await start_server("fault")
+    async with client_of(server.url) as client:
+        status = await status_of(client, "running")
+        assert status["pipeline"] != "fault"
+        assert "cannot be loaded from fault.bin, on command" in status["message"]
+    assert "/srv/models/fault.bin" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("load", ["slow 1.5", "freeze 3"])
+async def test_a_pipeline_that_loads_for_long_is_waited_for(
+    start_server: StartServer, load: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webrtc_server.sessions.applier.APPLY_TIMEOUT", 0.5)
+    monkeypatch.setattr("pipeline.policy.supervision.KILL_AFTER", 0.2)
+    monkeypatch.setenv(LOADS, load)
+    server = await start_server("identity")
+    async with client_of(server.url) as client:
+        await client.send("settings", {"pipeline": "fault"}, "choice")
+        assert (await client.message("settings_applied"))["settings"]["pipeline"] == "fault"
+        await until_painted(client)
+    assert server.worker_restarts == 0
+
+
+async def test_a_pipeline_that_hangs_while_it_loads_is_given_up(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LOADS, "hang")
+    server = await start_server("identity")
+    monkeypatch.setattr("pipeline.policy.supervision.LOAD_TIMEOUT", 3.0)
+    async with client_of(server.url) as client:
+        for _ in range(12):
+            assert await painted(client)
+        await client.send("settings", {"pipeline": "fault"}, "choice")
+        error = await client.message("error")
+        assert error["code"] == "apply_failed"
+        status = await status_of(client, "no_input")
+        assert status["settings"]["pipeline"] == "identity"
+        await until_painted(client)
+    assert server.worker_restarts == 2
+
+
+@pytest.mark.parametrize("prompt", ["", "hang", "freeze"])
+def test_a_killed_server_takes_its_worker_along_whatever_it_is_stuck_in(prompt: str) -> None:
+    command = [sys.executable, "-m", "tests.fakes.server", "fault"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout
+            url = next(line.split()[-1] for line in server.stdout if line.startswith("listening"))
+            [worker] = psutil.Process(server.pid).children()
+            with connect_sync(url.replace("http", "ws") + "/ws") as socket:
+                socket.send(json.dumps({"type": "settings", "data": {"prompt": prompt or "fine"}}))
+                while json.loads(socket.recv(timeout=10))["type"] != "settings_applied":
+                    pass
+                socket.send(as_file(scene(64, 48)))
+                if prompt:
+                    while "worker_stalled" not in str(socket.recv(timeout=10)):
+                        pass
+                server.kill()
+        finally:
+            server.kill()
+    worker.wait(3)
 
 
 async def test_twenty_connections_leave_nothing_behind(start_server: StartServer) -> None:
