@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import ClassVar
@@ -11,6 +12,8 @@ import pytest
 
 from pipeline.errors import BadFrame, DeviceLost, OutOfMemory, PipelineError
 from pipeline.frame import Frame, PixelFormat
+from pipeline.policy.blame import PROVEN_AFTER
+from pipeline.policy.failures import MOST_IN_A_ROW, MOST_OUT_OF_MEMORY
 from pipeline.settings import Settings
 from pipeline.worker import flight
 from pipeline.worker.loop import Painter
@@ -53,13 +56,13 @@ class Batching(FaultBackend):
 class Client:
     """One session of the painter, with its answers."""
 
-    def __init__(self, painter: Painter, prompt: str, pipeline: str = "many") -> None:
+    def __init__(self, painter: Painter, prompt: str, pipeline: str = "many", suspect: bool = False) -> None:
         self._painter = painter
         self.memory = FrameMemory.create()
         self.answers: list[FromWorker] = []
         self._answered = threading.Semaphore(0)
         self.session = PaintSession(self.memory, self._take)
-        painter.add(self.session, Open(1, Settings(pipeline=pipeline, prompt=prompt)))
+        painter.add(self.session, Open(1, Settings(pipeline=pipeline, prompt=prompt), suspect))
         assert isinstance(self.next(), Applied)
 
     def _take(self, message: FromWorker) -> None:
@@ -309,6 +312,107 @@ def test_settings_wait_for_what_is_under_way(device: Overlapping, overlapped: Pa
     assert isinstance(second, Done)
     assert (first.version, applied.version, second.version) == (1, 2, 2)
     assert device.events[:3] == ["start a", "finish a", "apply a"]
+
+
+def test_a_suspect_is_in_no_batch_with_others_until_it_is_proven(backend: Batching, painter: Painter) -> None:
+    suspect, other = Client(painter, "6", suspect=True), Client(painter, "7")
+    busy = hold(backend, painter)
+    backend.go.release(100)
+    busy.painted()
+    for _ in range(PROVEN_AFTER):
+        suspect.submit()
+        suspect.painted()
+    backend.go = threading.Semaphore(0)
+    while backend.begun.acquire(blocking=False):
+        pass
+    both = (suspect, other)
+    for alone in (True, False):
+        suspect.session.alone = int(alone)
+        busy.submit()
+        assert backend.begun.acquire(timeout=PATIENCE)
+        for client in both:
+            client.submit()
+        backend.batches.clear()
+        backend.go.release(3)
+        assert (busy.painted(), *(client.painted() for client in both)) == (99, 6, 7)
+        assert sorted(map(len, backend.batches)) == ([1, 1] if alone else [2])
+        backend.go = threading.Semaphore(0)
+        while backend.begun.acquire(blocking=False):
+            pass
+
+
+def test_nothing_is_under_way_beside_a_suspect(device: Overlapping, overlapped: Painter) -> None:
+    a, suspect, b = in_turn(overlapped, "a", "suspect", "b")
+    suspect.session.alone = 2
+    begin(device, a)
+    suspect.submit()
+    b.submit()
+    device.may_finish.release(20)
+    assert a.error() is suspect.error() is b.error() is None
+    assert device.events == ["start a", "finish a", "start suspect", "finish suspect", "start b", "finish b"]
+    assert suspect.session.alone == 1
+
+
+def test_the_memory_says_whether_the_worker_was_at_work_for_a_session(
+    backend: Batching, painter: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flight.logger, "error", lambda *_, **__: None)
+    client, other = Client(painter, "7"), Client(painter, "8")
+    assert not client.memory.at_work
+    client.submit()
+    assert backend.begun.acquire(timeout=PATIENCE)
+    assert (client.memory.at_work, other.memory.at_work) == (True, False)
+    backend.go.release()
+    assert client.painted() == 7
+    raising = Client(painter, "raise")
+    raising.submit()
+    backend.go.release()
+    assert raising.error()
+    assert (raising.memory.at_work, client.memory.at_work) == (True, False)  # it did not end well
+
+
+def test_the_pulse_says_what_takes_how_long(backend: Batching, painter: Painter) -> None:
+    client = Client(painter, "7")
+    assert painter.pulse(time.monotonic()).doing == "nothing"
+    for doing in ("preparing", "painting"):  # the first one may take long
+        client.submit()
+        assert backend.begun.acquire(timeout=PATIENCE)
+        pulse = painter.pulse(time.monotonic() + 5)
+        assert (pulse.doing, pulse.usual, pulse.loads) == (doing, 0, False)
+        assert 5 <= pulse.seconds < 5 + PATIENCE
+        backend.go.release()
+        client.painted()
+    client.submit()
+    assert backend.begun.acquire(timeout=PATIENCE)
+    assert painter.pulse(0).usual > 0
+    backend.go.release()
+    client.painted()
+
+
+@pytest.mark.parametrize("name", ["refuse", "few"])
+def test_a_process_that_paints_nothing_any_more_ends(
+    device: Overlapping, overlapped: Painter, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flight.logger, "error", lambda *_, **__: None)
+    [bad] = in_turn(overlapped, name)
+    device.may_finish.release(100)
+    limit = MOST_OUT_OF_MEMORY if name == "refuse" else MOST_IN_A_ROW
+    for count in range(limit):
+        assert "lost" not in device.events, count
+        bad.submit()
+        assert bad.error()
+    overlapped._thread.join(PATIENCE)
+    assert device.events[-1] == "lost"
+
+
+def test_frames_that_no_back_end_was_asked_for_are_no_failures(device: Overlapping, overlapped: Painter) -> None:
+    client = Client(overlapped, "a", "device")
+    client.session.backend = None
+    for _ in range(MOST_IN_A_ROW + 5):
+        client.submit()
+        assert client.error()
+    assert "lost" not in device.events
+    assert not client.memory.at_work
 
 
 def test_a_back_end_that_only_steps_is_answered_at_once(device: Overlapping, overlapped: Painter) -> None:

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from pipeline.worker.messages import LoadModel
 from tests.conftest import StartServer
 from tests.fakes import greys
 from tests.fakes.rtc_client import RtcClient
 from tests.fakes.server import RunningServer
 from tests.webrtc_server.test_websocket import Client, as_file, client_of, scene
+from webrtc_server.web.app import SUPERVISOR
 
 pytestmark = pytest.mark.usefixtures("models_on_command")
 
@@ -151,6 +153,20 @@ async def test_the_model_asked_for_last_outlives_the_worker(server: RunningServe
         await status_with(client, state="passthrough")
         await status_with(client, state="running", model="grey-90")
         assert await grey(client) == 90
+
+
+@pytest.mark.parametrize("key", ["broken", "unable", "deadly"])
+async def test_a_model_that_cannot_be_had_again_is_followed_by_the_operator_s(server: RunningServer, key: str) -> None:
+    async with client_of(server.url) as client:
+        await client.send("settings", {"prompt": "ink"})
+        await client.message("settings_applied")
+        server.app[SUPERVISOR]._wish = LoadModel("greys", key)  # as if it had been loaded before its file was broken
+        server.kill_worker()
+        await status_with(client, state="passthrough")
+        status = await status_with(client, state="running", model="grey-80")
+        assert (status["pipeline"], status["settings"]["prompt"]) == ("greys", "ink")
+        assert await grey(client) == 80
+    assert server.worker_restarts == 2
 
 
 async def test_wishes_that_are_refused(server: RunningServer) -> None:

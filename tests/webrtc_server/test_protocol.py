@@ -337,6 +337,9 @@ SILENT = {"has_input": False, "ever_had_input": True}
         ({"worker_ever_ready": False} | FLOWING, "loading", None),
         ({} | FLOWING, "passthrough", "worker_restarting"),
         ({"worker_failed": "no wheel"} | FLOWING, "degraded", "model_load_failed"),
+        ({"worker_failed": "5 times", "worker_failure_code": "worker_restarting"}, "degraded", "worker_restarting"),
+        ({"worker_connected": True, "worker_stalled": True} | FLOWING, "passthrough", "worker_stalled"),
+        ({"refusal": "deadly"} | FLOWING, "passthrough", "apply_failed"),
         ({"worker_connected": True, "closed": True} | FLOWING, "closed", None),
         ({"worker_connected": True, "switching": "X"} | FLOWING, "running", None),
         ({"worker_connected": True, "switching": "X", "painted": False} | FLOWING, "loading", None),
@@ -346,13 +349,19 @@ SILENT = {"has_input": False, "ever_had_input": True}
     ],
 )
 def test_state_follows_from_the_facts(facts: dict[str, Any], state: str, reason: str | None) -> None:
-    base: dict[str, Any] = {"worker_connected": False, "worker_failed": None, "worker_ever_ready": True}
+    base: dict[str, Any] = {"worker_connected": False, "worker_failed": None, "worker_ever_ready": True} | FLOWING
     progress = Loading("net", 1, 2, "files")
     condition = derive(Facts(**(base | {"progress": progress, "retry_in": 2.5} | facts)))
     assert (condition.state, condition.reason) == (state, reason)
     told = reason == "worker_restarting" or state == "loading" or "switching" in facts
     assert (condition.progress is progress) == told
     assert (condition.retry_in == 2.5) == (reason in ("model_load_failed", "worker_restarting"))
+
+
+def test_a_worker_that_gives_nothing_is_told_before_what_it_loads() -> None:
+    facts = Facts(True, None, True, None, True, True, switching="SD-Turbo")
+    assert derive(replace(facts, worker_stalled=True)).reason == "worker_stalled"
+    assert derive(replace(facts, worker_connected=False, refusal="deadly")).reason == "apply_failed"
 
 
 def test_words_of_a_load() -> None:

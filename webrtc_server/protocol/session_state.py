@@ -64,7 +64,7 @@ def derive(facts: Facts) -> Condition:
         return Condition("closed", facts.close_reason, "The session has ended.")
     if facts.worker_failed is not None and facts.worker_failure_code == Code.WORKER_RESTARTING:
         message = f"The picture process keeps ending, and is tried again now and then: {facts.worker_failed} {CAMERA}"
-        return Condition("degraded", Code.WORKER_RESTARTING, message, retry_in=facts.retry_in)
+        return Condition("degraded", Code.WORKER_RESTARTING, message, facts.progress, facts.retry_in)
     if facts.worker_failed is not None:
         message = f"No pipeline could be loaded ({facts.worker_failed}). You see your camera."
         return Condition("degraded", Code.MODEL_LOAD_FAILED, message, retry_in=facts.retry_in)
@@ -78,7 +78,7 @@ def derive(facts: Facts) -> Condition:
         return Condition("loading", None, message, facts.progress)
     if facts.worker_stalled:
         message = f"The picture process does not answer; it is ended if it stays so. {CAMERA}"
-        return Condition("passthrough", Code.WORKER_STALLED, message, facts.progress)
+        return Condition("passthrough", Code.WORKER_STALLED, message)
     if facts.switching is not None:
         return _while_switching(facts, f"Loading {facts.switching}{progress_words(facts.progress)}.")
     if facts.ever_had_input and not facts.has_input:

@@ -99,7 +99,8 @@ class Batches:
                 rows += more
             yield call
 
-    def _run_safely(self, passes: Sequence[Pass]) -> Sequence[Outcome]:
+    def _run_safely(self, passes: Sequence[Pass], once_more: bool = True) -> Sequence[Outcome]:
+        """`once_more`: a single pass without memory is tried again, when what is kept for later was given back."""
         before = [one.stream.memory for one in passes]
         try:
             with torch.no_grad():
@@ -108,9 +109,13 @@ class Batches:
             for one, memory in zip(passes, before, strict=True):
                 one.stream.memory = memory
             self._look_at(error, passes)
-            if len(passes) == 1:
+            if len(passes) > 1:
+                logger.exception("a batch of %d failed and is painted one by one", len(passes))
+            elif not once_more or not isinstance(error, OutOfMemoryError):
                 return [error]
-            logger.exception("a batch of %d failed and is painted one by one", len(passes))
+        if len(passes) == 1:  # out here: the error would keep what it failed with
+            self._networks.device.free_cache()
+            return self._run_safely(passes, once_more=False)
         return [outcome for one in passes for outcome in self._run_safely([one])]
 
     def _look_at(self, error: Exception, passes: Sequence[Pass]) -> None:

@@ -138,6 +138,21 @@ def test_no_memory_for_a_batch_makes_smaller_ones_from_then_on(model: Model) -> 
     assert counted.rows == [5, 1, 1, 1, 1, 1] + [2, 2, 1] * 2
 
 
+def test_a_single_frame_without_memory_is_tried_once_more(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = counting(model, fail_above=0)
+
+    def free_cache() -> None:
+        counted.fail_above = None
+
+    one, other = stream(model), stream(model)
+    [outcome] = run(counted, [Pass(one, picture(0))])
+    assert isinstance(outcome, torch.OutOfMemoryError)
+    assert counted.rows == [1, 1]
+    monkeypatch.setattr(counted.device, "free_cache", free_cache)
+    [outcome] = run(counted, [Pass(one, picture(0))])
+    assert_same(outcome, painted(model, other, 0))
+
+
 def test_no_memory_for_a_single_frame_is_its_own_failure(model: Model) -> None:
     counted = counting(model, fail_above=1)
     batches = Batches(counted)
