@@ -7,9 +7,12 @@ JSON_DEPTH = 16  # nesting; the deepest legal message has 4
 SDP_BYTES = 64 * 1024  # aiortc's parser is quadratic: 1 MiB of ssrc lines stalls it for 43 s
 SDP_LINE_BYTES = 2048
 SDP_MEDIA_SECTIONS = 4  # protocol.md: the input may be any of the first four
-SDP_CANDIDATES = 32  # each is probed: more would make the server a packet cannon
+SDP_CANDIDATES = 32  # of UDP; each is probed: more would make the server a packet cannon
+SDP_MDNS_NAMES = 8  # names that are looked up, a multicast question each; a browser has one for each of its addresses
 SDP_SSRC_LINES = 64
 SDP_CODEC_LINES = 500  # of one kind; browsers send up to 100 in each section, and 3000 stall aiortc for 1.7 s
+SDP_FEEDBACK_FOR_ALL = 16  # lines `a=rtcp-fb:*`; aiortc copies each to all codecs: 500 to 500 stall it for 2 s
+CANDIDATE_PORT_MIN = 1024  # below it are services, not browsers; 80 and 443 of a public address are TURN servers
 OFFER_BYTES = 160 * 1024  # an offer escaped as JSON, with settings beside it
 IMAGE_BYTES = 8 * 1024 * 1024  # one picture on /ws: a 1080p PNG with alpha needs up to 8 MB
 WS_MESSAGE_BYTES = 16 * 1024 * 1024  # above this the socket is closed (1009) without reading on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 
 import aioice.ice
@@ -13,7 +14,14 @@ from aiortc import RTCConfiguration, RTCPeerConnection, rtp
 from aiortc.codecs import get_encoder
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
+from tests.fakes.offers import candidate, offer, section
+from tests.webrtc_server.test_negotiation import Nobody
+from webrtc_server.protocol.sdp_guard import plan
 from webrtc_server.rtc import feedback, patches
+from webrtc_server.rtc.peer import Peer
+from webrtc_server.rtc.reach import Reach
+from webrtc_server.rtc.relay import Broadcast, Sending
+from webrtc_server.rtc.track_out import PaintedTrack
 
 
 def test_loopback_comes_last_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,6 +32,48 @@ def test_loopback_comes_last_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert aioice.ice.get_host_addresses(False, True) == ["10.0.0.1"]
 
 
+DENIED = ("169.254.169.254", "127.0.0.1", "224.0.0.251", "255.255.255.255", "0.0.0.0", "2130706433", "localhost")
+
+
+@pytest.fixture
+def probed(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[str, int]]]:
+    """Where aioice sends its checks; none goes out. Names are found to be a cloud's metadata."""
+    sent: set[tuple[str, int]] = set()
+
+    class Names:
+        async def resolve(self, name: str) -> str:
+            return "169.254.169.254"
+
+    async def names(connection: aioice.Connection) -> Names:
+        return Names()
+
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+    monkeypatch.setattr(aioice.ice, "get_or_create_mdns_protocol", names)
+    monkeypatch.setattr(aioice.ice.StunProtocol, "send_stun", lambda self, message, address: sent.add(address))
+    validate = aioice.ice.validate_remote_candidate
+    yield sent
+    aioice.ice.validate_remote_candidate = validate
+
+
+@pytest.mark.parametrize("loopback", [False, True])
+async def test_no_packet_goes_to_an_address_that_is_ruled_out(probed: set[tuple[str, int]], loopback: bool) -> None:
+    patches.refuse_candidates(not loopback)
+    patches.refuse_candidates(loopback)
+    lines = [candidate(address, 40_000) for address in (*DENIED, "abc.local")]
+    sdp = offer(section(extra="".join([*lines, candidate("10.0.0.1", 53), candidate("10.0.0.1", 50_000)])))
+    video = Broadcast(PaintedTrack(lambda: None, lambda frame: frame), Sending(None))  # type: ignore[arg-type]
+    peer = Peer(Reach(), Nobody())
+    await peer.answer(plan(sdp), video.track())
+    expected = {("10.0.0.1", 50_000)} | ({("127.0.0.1", 40_000)} if loopback else set())
+    async with asyncio.timeout(5):
+        while not probed >= expected:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)  # ten more checks could have begun
+    assert probed == expected
+    await video.close()
+    await peer.close()
+
+
 async def test_connection_closed_in_the_moment_it_was_made_leaves_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
     patches.end_consent_checks_with_the_connection()
@@ -31,8 +81,8 @@ async def test_connection_closed_in_the_moment_it_was_made_leaves_no_task(monkey
     one, other = aioice.Connection(ice_controlling=True), aioice.Connection(ice_controlling=False)
     for here, there in ((one, other), (other, one)):
         await here.gather_candidates()
-        for candidate in here.local_candidates:
-            await there.add_remote_candidate(candidate)
+        for local in here.local_candidates:
+            await there.add_remote_candidate(local)
         await there.add_remote_candidate(None)
         there.remote_username, there.remote_password = here.local_username, here.local_password
     connecting = [asyncio.create_task(connection.connect()) for connection in (one, other)]

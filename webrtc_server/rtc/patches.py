@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import aioice.ice
 
 from webrtc_server.limits import RELAY_GATHER_TIMEOUT, STUN_GATHER_TIMEOUT
+from webrtc_server.protocol.candidates import may_be_probed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,6 +32,23 @@ def offer_loopback() -> None:
 
     get_host_addresses.patched = True  # type: ignore[attr-defined]  # a mark on a function, for the check above
     aioice.ice.get_host_addresses = get_host_addresses
+
+
+def refuse_candidates(loopback: bool) -> None:
+    """Send nothing to candidates that `candidates.may_be_probed` rules out, also where an mDNS name stood for the
+    address; aioice itself probes all there are. The newest call counts.
+    """
+    validate = aioice.ice.validate_remote_candidate
+    upstream = getattr(validate, "upstream", validate)
+
+    def validate_remote_candidate(candidate: aioice.Candidate, host: str) -> str:
+        address: str = upstream(candidate, host)
+        if not may_be_probed(address, candidate.port, loopback):
+            raise ValueError("not an address to send to")  # aioice logs it and goes on without
+        return address
+
+    validate_remote_candidate.upstream = upstream  # type: ignore[attr-defined]  # for the next call
+    aioice.ice.validate_remote_candidate = validate_remote_candidate
 
 
 def end_consent_checks_with_the_connection() -> None:
