@@ -19,7 +19,6 @@ UNIT_START = b"\0\0\1"
 ESCAPED = b"\0\0\3"
 SPS_START = re.compile(rb"\x00\x00\x01[\x07\x27\x47\x67\x87\xa7\xc7\xe7]")  # type 7 in the lower five bits
 SPS_MAX = 32  # to a frame, as many as can be told apart; encoders send one
-SPS_BYTES = 1024  # of one that are read; encoders need 30
 # ISO 14496-10 annex A: baseline, main and extended, which have no word of colour; then high, high 10, 4:2:2, 4:4:4.
 PLAIN_PROFILES, COLOUR_PROFILES = (66, 77, 88), (100, 110, 122, 244)
 ZEROS_MAX = 16  # of an Exp-Golomb code; no field that is read here has more than 8
@@ -50,7 +49,7 @@ def _h264(data: bytes) -> Iterator[Size]:
         if count == SPS_MAX:
             yield UNREADABLE
             return
-        body = data[start.end() : start.end() + SPS_BYTES].partition(UNIT_START)[0]
+        body = data[start.end() :].partition(UNIT_START)[0]
         yield _sps(body.replace(ESCAPED, ESCAPED[:2])) or UNREADABLE
         if ESCAPED in body and (as_it_is := _sps(body)):
             yield as_it_is
