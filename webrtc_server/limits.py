@@ -20,7 +20,12 @@ SERVER_MESSAGE_BYTES = 16 * 1024  # what any WebRTC peer can take
 
 MESSAGES_PER_SECOND = 50.0  # control messages of one connection
 MESSAGES_BURST = 100.0
+MESSAGE_ID_CHARS = 64  # of a message's own id, which is echoed
+MODEL_KEY_CHARS = (
+    100  # a key is one of a list; the longest owner and name of a model hub have 96 each, and are not keys
+)
 DATA_CHANNEL_LABEL = "control"
+SCTP_CHUNKS_AHEAD = 1024  # of data that came before what is missing: a window of full ones has 900, and all are sorted
 
 CONNECT_TIMEOUT = 15.0  # seconds from the answer to a connection; aiortc itself waits a minute or for ever
 CLOSE_TIMEOUT = 5.0  # seconds for a peer connection to close

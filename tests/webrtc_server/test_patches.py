@@ -13,9 +13,13 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, rtp
 from aiortc.codecs import get_encoder
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from aiortc.rtcsctptransport import DataChunk, RTCSctpTransport
 
+from tests.conftest import StartServer
 from tests.fakes.offers import candidate, offer, section
+from tests.fakes.rtc_client import RtcClient
 from tests.webrtc_server.test_negotiation import Nobody
+from webrtc_server.limits import SCTP_CHUNKS_AHEAD
 from webrtc_server.protocol.sdp_guard import plan
 from webrtc_server.rtc import feedback, patches
 from webrtc_server.rtc.peer import Peer
@@ -141,3 +145,63 @@ async def test_sender_takes_packets_and_only_cuts_them_up() -> None:
         packet.pts, packet.time_base = 4500, Fraction(1, 90_000)
         payloads, timestamp = get_encoder(RTCRtpCodecParameters(f"video/{name}", 90_000)).pack(packet)
         assert (len(payloads), timestamp) == (3, 4500)
+
+
+def data_chunk(tsn: int, data: bytes, flags: int = 0) -> DataChunk:
+    chunk = DataChunk(flags=flags)
+    chunk.tsn, chunk.stream_id, chunk.stream_seq, chunk.protocol, chunk.user_data = tsn, 1, 0, 51, data
+    return chunk
+
+
+async def association() -> tuple[RTCPeerConnection, RTCSctpTransport]:
+    """Nothing that it sends goes anywhere."""
+    patches.bound_channels()
+    patches.bound_channels()
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection.createDataChannel("x")
+    sctp = connection.sctp
+    assert sctp
+    sctp._last_received_tsn = 0
+
+    async def send_nothing(chunk: object) -> None: ...
+
+    sctp._send_chunk = send_nothing  # type: ignore[method-assign]
+    sctp._set_state(RTCSctpTransport.State.ESTABLISHED)
+    return connection, sctp
+
+
+async def test_a_message_without_end_is_held_up_to_the_window() -> None:
+    connection, sctp = await association()
+    window, piece = sctp._advertised_rwnd, bytes(1024)
+    for number in range(window // 1024):
+        await sctp._receive_data_chunk(data_chunk(number + 1, piece, flags=2 * (number == 0)))
+    assert sctp._advertised_rwnd == 0
+    assert sctp.state == "connected"
+    await sctp._receive_data_chunk(data_chunk(window // 1024 + 1, b"1"))
+    assert sctp.state == "closed"
+    assert not sctp._inbound_streams
+    await sctp._receive_data_chunk(data_chunk(window // 1024 + 2, b"1"))
+    assert not sctp._inbound_streams
+    await connection.close()
+
+
+async def test_chunks_ahead_at_the_limit_and_one_above() -> None:
+    connection, sctp = await association()
+    for number in range(SCTP_CHUNKS_AHEAD + 1):
+        await sctp._receive_data_chunk(data_chunk(2 + 2 * number, b"x"))
+    assert len(sctp._sack_misordered) == SCTP_CHUNKS_AHEAD
+    assert sctp.state == "connected"
+    await sctp._receive_data_chunk(data_chunk(1, b"x"))  # the one that is missing is always taken
+    assert len(sctp._sack_misordered) == SCTP_CHUNKS_AHEAD - 1
+    await connection.close()
+
+
+async def test_a_message_without_end_costs_the_channel_and_not_the_video(start_server: StartServer) -> None:
+    server = await start_server("identity")
+    async with RtcClient(server.url) as client:
+        await client.frames(3)
+        assert client.channel
+        client.pc.sctp._remote_max_message_size = 0  # what the answer says is ignored
+        client.send_text("x" * 8_000_000)
+        await client.until(lambda: client.channel is not None and client.channel.readyState == "closed")
+        await client.frames(10)

@@ -53,6 +53,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     reach = Reach.of(config)
     patches.end_consent_checks_with_the_connection()
     patches.bound_gathering()
+    patches.bound_channels()
     loopback = config.ice_loopback or _is_loopback(config.host)
     patches.refuse_candidates(loopback)
     if loopback:
