@@ -196,12 +196,13 @@ async def test_chunks_ahead_at_the_limit_and_one_above() -> None:
     await connection.close()
 
 
+@pytest.mark.slow
 async def test_a_message_without_end_costs_the_channel_and_not_the_video(start_server: StartServer) -> None:
     server = await start_server("identity")
-    async with RtcClient(server.url) as client:
+    async with RtcClient(server.url, 160, 120, fps=5) as client:
         await client.frames(3)
-        assert client.channel
+        assert client.pc.sctp
         client.pc.sctp._remote_max_message_size = 0  # what the answer says is ignored
         client.send_text("x" * 8_000_000)
-        await client.until(lambda: client.channel is not None and client.channel.readyState == "closed")
-        await client.frames(10)
+        await client.until(lambda: client.channel is not None and client.channel.readyState == "closed", 30)
+        await client.frames(5)
