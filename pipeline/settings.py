@@ -27,6 +27,10 @@ Apply = Literal["live", "rebuild"]
 MAX_PROMPT = 1000  # characters after NFC; a longer text does not fit any text encoder here
 MAX_PROMPTS = 4
 MAX_TEXTS_BYTES = 9 * 1024  # of all texts together, as UTF-8: a message with all settings is to stay under 16 KiB
+FORBIDDEN_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")  # control, half a pair, separators of lines and of paragraphs
+# What turns the direction of what follows: a text could be shown as another than it is (CVE-2021-42574). Joiners of
+# emoji and of Persian, and marks of a direction, stay.
+FORBIDDEN_DIRECTIONS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 MAX_PROBLEMS = 30  # unknown settings that are named; a message may hold thousands
 
 
@@ -41,8 +45,10 @@ def _clean_text(value: str) -> str:
     text = unicodedata.normalize("NFC", value)
     if len(text) > MAX_PROMPT:
         raise ValueError(f"at most {MAX_PROMPT} characters")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+    if any(unicodedata.category(character) in FORBIDDEN_CATEGORIES for character in text):
         raise ValueError("no control characters (line breaks and tabs are some) and no half surrogate pairs")
+    if any(unicodedata.bidirectional(character) in FORBIDDEN_DIRECTIONS for character in text):
+        raise ValueError("no characters that turn the direction of others")
     return text
 
 

@@ -7,9 +7,12 @@ JSON_DEPTH = 16  # nesting; the deepest legal message has 4
 SDP_BYTES = 64 * 1024  # aiortc's parser is quadratic: 1 MiB of ssrc lines stalls it for 43 s
 SDP_LINE_BYTES = 2048
 SDP_MEDIA_SECTIONS = 4  # protocol.md: the input may be any of the first four
-SDP_CANDIDATES = 32  # each is probed: more would make the server a packet cannon
+SDP_CANDIDATES = 32  # of UDP; each is probed: more would make the server a packet cannon
+SDP_MDNS_NAMES = 8  # names that are looked up, a multicast question each; a browser has one for each of its addresses
 SDP_SSRC_LINES = 64
 SDP_CODEC_LINES = 500  # of one kind; browsers send up to 100 in each section, and 3000 stall aiortc for 1.7 s
+SDP_FEEDBACK_FOR_ALL = 16  # lines `a=rtcp-fb:*`; aiortc copies each to all codecs: 500 to 500 stall it for 2 s
+CANDIDATE_PORT_MIN = 1024  # below it are services, not browsers; 80 and 443 of a public address are TURN servers
 OFFER_BYTES = 160 * 1024  # an offer escaped as JSON, with settings beside it
 IMAGE_BYTES = 8 * 1024 * 1024  # one picture on /ws: a 1080p PNG with alpha needs up to 8 MB
 WS_MESSAGE_BYTES = 16 * 1024 * 1024  # above this the socket is closed (1009) without reading on
@@ -17,7 +20,12 @@ SERVER_MESSAGE_BYTES = 16 * 1024  # what any WebRTC peer can take
 
 MESSAGES_PER_SECOND = 50.0  # control messages of one connection
 MESSAGES_BURST = 100.0
+MESSAGE_ID_CHARS = 64  # of a message's own id, which is echoed
+MODEL_KEY_CHARS = (
+    100  # a key is one of a list; the longest owner and name of a model hub have 96 each, and are not keys
+)
 DATA_CHANNEL_LABEL = "control"
+SCTP_CHUNKS_AHEAD = 1024  # of data that came before what is missing: a window of full ones has 900, and all are sorted
 
 CONNECT_TIMEOUT = 15.0  # seconds from the answer to a connection; aiortc itself waits a minute or for ever
 CLOSE_TIMEOUT = 5.0  # seconds for a peer connection to close

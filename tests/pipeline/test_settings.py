@@ -40,6 +40,14 @@ patches = st.dictionaries(st.sampled_from(list(Settings.model_fields)) | st.text
         ({"prompt": "a", "prompts": [{"text": "b"}], "steps": 0}, {"prompts", "steps"}),
         ({"prompt": "x" * 1001}, {"prompt"}),
         ({"prompt": "two\nlines"}, {"prompt"}),
+        ({"prompt": "two\u2028lines"}, {"prompt"}),
+        ({"prompt": "evil \u202e txet"}, {"prompt"}),
+        ({"negative_prompt": "\u2066"}, {"negative_prompt"}),
+        ({"prompt": "\u0958" * 501}, {"prompt"}),  # each becomes two when composed
+        ({"prompts": [{"text": "\x1b[31m"}]}, {"prompts.0.text"}),
+        ({"seed": 10**400}, {"seed"}),
+        ({"denoising_strength": 10**400}, {"denoising_strength"}),
+        ({"guidance": True}, {"guidance"}),
         ({"prompt": "\ud800"}, {"prompt"}),
         ({"pipeline": "../diffusion"}, {"pipeline"}),
         ({"fit": "zoom", "nonsense": 1}, {"fit", "nonsense"}),
@@ -68,6 +76,10 @@ def test_every_bad_field_is_named(patch: dict[str, Any], fields: set[str]) -> No
         ({"denoising_strength": 1}, ("denoising_strength",)),
         ({"prompt": "x" * 1000, "width": 1024}, ("prompt", "width")),
         ({"prompt": "e\u0301" * 600}, ("prompt",)),  # 1200 characters, 600 once composed
+        ({"prompt": "\u0958" * 500}, ("prompt",)),
+        ({"prompt": "\U0001f469\u200d\U0001f3a8 a\u200cb \u200e"}, ("prompt",)),  # joiners, and a mark of direction
+        ({"denoising_strength": -0.0}, ("denoising_strength",)),
+        ({"prompts": [{"text": "a"}] * 4}, ("prompts",)),
         ({"prompts": [{"text": "a", "weight": 2}, {"text": "b"}]}, ("prompts",)),
         ({"pipeline": "effects"}, ("pipeline",)),
     ],

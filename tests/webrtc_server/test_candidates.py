@@ -1,10 +1,12 @@
-"""The addresses of an answer."""
+"""The addresses of an answer, and which of an offer are probed."""
 
 from __future__ import annotations
 
 import pytest
 
-from webrtc_server.protocol.candidates import for_clients, has_candidates
+from tests.fakes.offers import candidate
+from webrtc_server.limits import CANDIDATE_PORT_MIN, SDP_MDNS_NAMES
+from webrtc_server.protocol.candidates import for_clients, has_candidates, may_be_probed, usable
 
 SDP = "\r\n".join(
     [
@@ -72,3 +74,83 @@ def test_an_answer_without_candidates_is_known() -> None:
     assert has_candidates(SDP)
     assert not has_candidates(bare)
     assert for_clients(bare, "198.51.100.7") == bare
+
+
+@pytest.mark.parametrize(
+    "address", ["10.0.0.1", "192.168.1.7", "172.16.0.1", "100.64.0.1", "8.8.8.8", "fd00::1", "2600::1"]
+)
+def test_what_a_browser_has_is_probed(address: str) -> None:
+    assert may_be_probed(address, 50_000)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.8.9.10",
+        "::1",
+        "169.254.169.254",  # a cloud's metadata
+        "fd00:ec2::254",
+        "100.100.100.200",
+        "169.254.1.1",
+        "fe80::1",
+        "fe80::1%eth0",
+        "224.0.0.251",
+        "ff02::fb",
+        "255.255.255.255",
+        "240.0.0.1",
+        "0.0.0.0",
+        "0.0.0.1",
+        "::",
+        "::ffff:10.0.0.1",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",  # NAT64
+        "2002:a9fe:a9fe::1",  # 6to4
+        "2130706433",  # 127.0.0.1 in other spellings
+        "0x7f000001",
+        "127.1",
+        "0177.0.0.1",
+        "10.0.0.1 ",
+        "localhost",
+        "",
+    ],
+)
+def test_what_no_browser_elsewhere_has_is_not_probed(address: str) -> None:
+    assert not may_be_probed(address, 50_000)
+
+
+def test_loopback_where_it_is_expected() -> None:
+    assert may_be_probed("127.0.0.1", 50_000, loopback=True)
+    assert may_be_probed("::1", 50_000, loopback=True)
+    assert not may_be_probed("127.0.0.1", 80, loopback=True)
+    assert not may_be_probed("169.254.169.254", 50_000, loopback=True)
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "probed"),
+    [
+        ("10.0.0.1", CANDIDATE_PORT_MIN, True),
+        ("10.0.0.1", CANDIDATE_PORT_MIN - 1, False),
+        ("10.0.0.1", 65_535, True),
+        ("10.0.0.1", 65_536, False),
+        ("10.0.0.1", 443, False),
+        ("8.8.8.8", 443, True),
+        ("8.8.8.8", 53, False),
+        ("8.8.8.8", 0, False),
+    ],
+)
+def test_ports_of_services_are_not_probed(address: str, port: int, probed: bool) -> None:
+    assert may_be_probed(address, port) is probed
+
+
+def test_candidates_that_are_never_probed_are_left_out_of_the_offer() -> None:
+    good = [candidate("10.0.0.1"), candidate("fd00::1", transport="UDP"), candidate("a-1.local")]
+    bad = [candidate("10.0.0.1", 9, "tcp"), candidate("10.0.0.1", component=2), candidate("example.org")]
+    odd = "a=candidate:1 1 udp\r\n"  # for aiortc to refuse
+    lines = "".join([*good, *bad, odd, "a=end-of-candidates\r\n"]).splitlines()
+    assert usable(lines) == "".join([*good, odd, "a=end-of-candidates\r\n"]).splitlines()
+
+
+def test_mdns_names_are_looked_up_up_to_the_limit() -> None:
+    lines = [candidate(f"{n}.local").strip() for n in range(SDP_MDNS_NAMES + 1)]
+    assert usable([*lines, lines[0]]) == [*lines[:-1], lines[0]]

@@ -21,7 +21,7 @@ from webrtc_server.rtc.track_out import PaintedTrack
 class Nobody:
     """Hears nothing, for peers that are not to connect."""
 
-    captured = channel_opened = text_received = gone = lambda *_: None
+    captured = refused = channel_opened = text_received = gone = lambda *_: None
     binary_received = lambda _: None  # noqa: E731
 
 

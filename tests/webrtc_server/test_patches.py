@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from fractions import Fraction
 
 import aioice.ice
@@ -12,8 +13,19 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, rtp
 from aiortc.codecs import get_encoder
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from aiortc.rtcsctptransport import DataChunk, RTCSctpTransport
 
+from tests.conftest import StartServer
+from tests.fakes.offers import candidate, offer, section
+from tests.fakes.rtc_client import RtcClient
+from tests.webrtc_server.test_negotiation import Nobody
+from webrtc_server.limits import SCTP_CHUNKS_AHEAD
+from webrtc_server.protocol.sdp_guard import plan
 from webrtc_server.rtc import feedback, patches
+from webrtc_server.rtc.peer import Peer
+from webrtc_server.rtc.reach import Reach
+from webrtc_server.rtc.relay import Broadcast, Sending
+from webrtc_server.rtc.track_out import PaintedTrack
 
 
 def test_loopback_comes_last_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,6 +36,48 @@ def test_loopback_comes_last_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert aioice.ice.get_host_addresses(False, True) == ["10.0.0.1"]
 
 
+DENIED = ("169.254.169.254", "127.0.0.1", "224.0.0.251", "255.255.255.255", "0.0.0.0", "2130706433", "localhost")
+
+
+@pytest.fixture
+def probed(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[str, int]]]:
+    """Where aioice sends its checks; none goes out. Names are found to be a cloud's metadata."""
+    sent: set[tuple[str, int]] = set()
+
+    class Names:
+        async def resolve(self, name: str) -> str:
+            return "169.254.169.254"
+
+    async def names(connection: aioice.Connection) -> Names:
+        return Names()
+
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+    monkeypatch.setattr(aioice.ice, "get_or_create_mdns_protocol", names)
+    monkeypatch.setattr(aioice.ice.StunProtocol, "send_stun", lambda self, message, address: sent.add(address))
+    validate = aioice.ice.validate_remote_candidate
+    yield sent
+    aioice.ice.validate_remote_candidate = validate
+
+
+@pytest.mark.parametrize("loopback", [False, True])
+async def test_no_packet_goes_to_an_address_that_is_ruled_out(probed: set[tuple[str, int]], loopback: bool) -> None:
+    patches.refuse_candidates(not loopback)
+    patches.refuse_candidates(loopback)
+    lines = [candidate(address, 40_000) for address in (*DENIED, "abc.local")]
+    sdp = offer(section(extra="".join([*lines, candidate("10.0.0.1", 53), candidate("10.0.0.1", 50_000)])))
+    video = Broadcast(PaintedTrack(lambda: None, lambda frame: frame), Sending(None))  # type: ignore[arg-type]
+    peer = Peer(Reach(), Nobody())
+    await peer.answer(plan(sdp), video.track())
+    expected = {("10.0.0.1", 50_000)} | ({("127.0.0.1", 40_000)} if loopback else set())
+    async with asyncio.timeout(5):
+        while not probed >= expected:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)  # ten more checks could have begun
+    assert probed == expected
+    await video.close()
+    await peer.close()
+
+
 async def test_connection_closed_in_the_moment_it_was_made_leaves_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
     patches.end_consent_checks_with_the_connection()
@@ -31,8 +85,8 @@ async def test_connection_closed_in_the_moment_it_was_made_leaves_no_task(monkey
     one, other = aioice.Connection(ice_controlling=True), aioice.Connection(ice_controlling=False)
     for here, there in ((one, other), (other, one)):
         await here.gather_candidates()
-        for candidate in here.local_candidates:
-            await there.add_remote_candidate(candidate)
+        for local in here.local_candidates:
+            await there.add_remote_candidate(local)
         await there.add_remote_candidate(None)
         there.remote_username, there.remote_password = here.local_username, here.local_password
     connecting = [asyncio.create_task(connection.connect()) for connection in (one, other)]
@@ -91,3 +145,64 @@ async def test_sender_takes_packets_and_only_cuts_them_up() -> None:
         packet.pts, packet.time_base = 4500, Fraction(1, 90_000)
         payloads, timestamp = get_encoder(RTCRtpCodecParameters(f"video/{name}", 90_000)).pack(packet)
         assert (len(payloads), timestamp) == (3, 4500)
+
+
+def data_chunk(tsn: int, data: bytes, flags: int = 0) -> DataChunk:
+    chunk = DataChunk(flags=flags)
+    chunk.tsn, chunk.stream_id, chunk.stream_seq, chunk.protocol, chunk.user_data = tsn, 1, 0, 51, data
+    return chunk
+
+
+async def association() -> tuple[RTCPeerConnection, RTCSctpTransport]:
+    """Nothing that it sends goes anywhere."""
+    patches.bound_channels()
+    patches.bound_channels()
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection.createDataChannel("x")
+    sctp = connection.sctp
+    assert sctp
+    sctp._last_received_tsn = 0
+
+    async def send_nothing(chunk: object) -> None: ...
+
+    sctp._send_chunk = send_nothing  # type: ignore[method-assign]
+    sctp._set_state(RTCSctpTransport.State.ESTABLISHED)
+    return connection, sctp
+
+
+async def test_a_message_without_end_is_held_up_to_the_window() -> None:
+    connection, sctp = await association()
+    window, piece = sctp._advertised_rwnd, bytes(1024)
+    for number in range(window // 1024):
+        await sctp._receive_data_chunk(data_chunk(number + 1, piece, flags=2 * (number == 0)))
+    assert sctp._advertised_rwnd == 0
+    assert sctp.state == "connected"
+    await sctp._receive_data_chunk(data_chunk(window // 1024 + 1, b"1"))
+    assert sctp.state == "closed"
+    assert not sctp._inbound_streams
+    await sctp._receive_data_chunk(data_chunk(window // 1024 + 2, b"1"))
+    assert not sctp._inbound_streams
+    await connection.close()
+
+
+async def test_chunks_ahead_at_the_limit_and_one_above() -> None:
+    connection, sctp = await association()
+    for number in range(SCTP_CHUNKS_AHEAD + 1):
+        await sctp._receive_data_chunk(data_chunk(2 + 2 * number, b"x"))
+    assert len(sctp._sack_misordered) == SCTP_CHUNKS_AHEAD
+    assert sctp.state == "connected"
+    await sctp._receive_data_chunk(data_chunk(1, b"x"))  # the one that is missing is always taken
+    assert len(sctp._sack_misordered) == SCTP_CHUNKS_AHEAD - 1
+    await connection.close()
+
+
+@pytest.mark.slow
+async def test_a_message_without_end_costs_the_channel_and_not_the_video(start_server: StartServer) -> None:
+    server = await start_server("identity")
+    async with RtcClient(server.url, 160, 120, fps=5) as client:
+        await client.frames(3)
+        assert client.pc.sctp
+        client.pc.sctp._remote_max_message_size = 0  # what the answer says is ignored
+        client.send_text("x" * 8_000_000)
+        await client.until(lambda: client.channel is not None and client.channel.readyState == "closed", 30)
+        await client.frames(5)

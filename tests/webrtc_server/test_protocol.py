@@ -61,6 +61,12 @@ def nested(depth: int) -> str:
         "{",
         '{"a": NaN}',
         '{"a": -Infinity}',
+        '{"a": 1e400}',
+        '{"a": ' + "1" * 5000 + "}",
+        '{"a": 1}'.encode("utf-16"),
+        '{"a": 1}'.encode("utf-32"),
+        b'\xef\xbb\xbf{"a": 1}',
+        b'{"a": "\xed\xa0\x80"}',
         '{"a": 1, "a": 2}',
         '{"a": {"b": 1, "b": 1}}',
         r'{"a": "\ud800"}',
@@ -72,6 +78,10 @@ def nested(depth: int) -> str:
 )
 def test_bad_json_is_refused(text: str | bytes) -> None:
     assert refused(text) is Code.BAD_MESSAGE
+
+
+def test_numbers_at_the_edge_of_json() -> None:
+    assert parse_object('{"a": -0, "b": -0.0, "c": 1e308, "d": 1e-400}') == {"a": 0, "b": 0.0, "c": 1e308, "d": 0.0}
 
 
 def test_json_limits_to_the_byte() -> None:
@@ -99,7 +109,7 @@ def test_good_messages() -> None:
     assert isinstance(say({"type": "get_status"}), GetStatusMessage)
     assert isinstance(say({"type": "subscribe_stats", "data": {"interval_s": 1}}), SubscribeStatsMessage)
     assert isinstance(say({"type": "subscribe_stats", "data": {"interval_s": None}}), SubscribeStatsMessage)
-    assert isinstance(say({"type": "load_model", "data": {"model": "sd-turbo"}}), LoadModelMessage)
+    assert isinstance(say({"type": "load_model", "data": {"model": "x" * limits.MODEL_KEY_CHARS}}), LoadModelMessage)
     settings = say({"type": "settings", "data": {"steps": 2}, "id": "x" * 64})
     assert isinstance(settings, SettingsMessage)
     assert (settings.data, settings.id) == ({"steps": 2}, "x" * 64)
@@ -120,6 +130,7 @@ def test_good_messages() -> None:
         ({"type": "subscribe_stats", "data": {"interval_s": 0.4}, "id": "i"}, Code.BAD_MESSAGE, "i"),
         ({"type": "subscribe_stats", "data": {"interval_s": 10.1}, "id": "i"}, Code.BAD_MESSAGE, "i"),
         ({"type": "settings", "data": [], "id": "i"}, Code.BAD_MESSAGE, "i"),
+        ({"type": "load_model", "data": {"model": "x" * 101}, "id": "i"}, Code.BAD_MESSAGE, "i"),
         ({"type": "get_status", "id": ""}, Code.BAD_MESSAGE, None),
         ({"type": "get_status", "id": "x" * 65}, Code.BAD_MESSAGE, None),
         ({"type": "get_status", "id": 5}, Code.BAD_MESSAGE, None),

@@ -106,6 +106,11 @@ class Inbound:
         self._counts["frames_dropped_decoder"] += 1
         self._assembler.lose_chain()
 
+    def refuse(self) -> None:
+        """A frame is not to be decoded, so none can be before the next key frame."""
+        self._counts["frames_too_large"] += 1
+        self._assembler.lose_chain()
+
     def decode_failed(self) -> None:
         """The decoder could make nothing of a frame. What follows is still shown: often nothing is amiss with it."""
         self._counts["frames_damaged"] += 1
@@ -128,6 +133,7 @@ class Inbound:
             "frames_dropped_incomplete": float(self._assembler.dropped["incomplete"]),
             "frames_dropped_undecodable": float(self._assembler.dropped["undecodable"]),
             "frames_dropped_decoder": float(self._counts["frames_dropped_decoder"]),
+            "frames_too_large": float(self._counts["frames_too_large"]),
         }
 
     def _began_anew(self, arrived: Arrived) -> bool:

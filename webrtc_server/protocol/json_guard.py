@@ -1,12 +1,13 @@
 """Text from a client to a JSON object, with everything refused that JSON parsers let through. Pure.
 
-Refused beside bad syntax: NaN and Infinity, duplicate keys, nesting deeper than 16, more than 64 KiB, half surrogate
-pairs (they cannot be written as UTF-8 again), and anything that is not an object.
+Refused beside bad syntax: NaN, Infinity and numbers that become it, duplicate keys, nesting deeper than 16, more than
+64 KiB, half surrogate pairs (they cannot be written as UTF-8 again), other encodings, and anything that is no object.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, NoReturn
 
 from webrtc_server.limits import JSON_BYTES, JSON_DEPTH
@@ -18,7 +19,9 @@ def parse_object(text: str | bytes, limit: int = JSON_BYTES) -> dict[str, Any]:
     if len(text) > limit or (isinstance(text, str) and len(text.encode("utf-8", "replace")) > limit):
         raise ClientError(Code.TOO_LARGE, f"The message has more than {limit // 1024} KiB.")
     try:
-        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        if isinstance(text, bytes):
+            text = text.decode()  # here, for json.loads would guess at UTF-16 and UTF-32 too
+        value = json.loads(text, parse_float=_finite, parse_constant=_refuse_constant, object_pairs_hook=_unique)
         json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise _bad("it is nested too deep") from None
@@ -39,6 +42,13 @@ def _bad(reason: str) -> ClientError:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number is too large")
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from webrtc_server.limits import MESSAGE_ID_CHARS, MODEL_KEY_CHARS
 from webrtc_server.protocol.error_codes import ClientError, Code
 
-MessageId = Annotated[str, Field(min_length=1, max_length=64)]
+MessageId = Annotated[str, Field(min_length=1, max_length=MESSAGE_ID_CHARS)]
 
 
 class _Incoming(BaseModel):
@@ -28,7 +29,7 @@ class SubscribeStatsData(_Incoming):
 
 
 class LoadModelData(_Incoming):
-    model: str = Field(min_length=1, max_length=100)
+    model: str = Field(min_length=1, max_length=MODEL_KEY_CHARS)
 
 
 class PingData(_Incoming):
@@ -88,7 +89,7 @@ def parse_message(value: dict[str, Any]) -> ClientMessage:
 def message_id(value: dict[str, Any]) -> str | None:
     """The client's own id, wherever it can be read."""
     given = value.get("id")
-    return given if isinstance(given, str) and 1 <= len(given) <= 64 else None
+    return given if isinstance(given, str) and 1 <= len(given) <= MESSAGE_ID_CHARS else None
 
 
 State = Literal["queued", "loading", "running", "passthrough", "degraded", "no_input", "draining", "closed"]

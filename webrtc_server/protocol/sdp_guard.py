@@ -6,20 +6,24 @@ checked here. Only what decides the roles of the sections is read; the rest is t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from webrtc_server.limits import (
     SDP_BYTES,
     SDP_CANDIDATES,
     SDP_CODEC_LINES,
+    SDP_FEEDBACK_FOR_ALL,
     SDP_LINE_BYTES,
     SDP_MEDIA_SECTIONS,
     SDP_SSRC_LINES,
 )
+from webrtc_server.protocol import candidates
 from webrtc_server.protocol.error_codes import ClientError, Code
 
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 REQUIRED = ("ice-ufrag", "ice-pwd", "fingerprint")  # RFC 8839 section 5.4, RFC 8122 section 5
+PAYLOAD_TYPE = re.compile("[1-9]?[0-9]|1[01][0-9]|12[0-7]")  # RFC 3550 section 5.1: 7 bits
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Section:
 class OfferPlan:
     """What each section is for: the client's video comes in on `input_mid`, ours goes out on `output_mid` (or not).
 
-    `sdp` is the offer with a direction in each section: aiortc knows neither the default nor one for all sections.
+    `sdp` is the offer with a direction in each section, as aiortc knows neither the default nor one for all sections,
+    and without the candidates that are not used.
     `videos` is how many of the sections are video.
     """
 
@@ -94,11 +99,13 @@ def parse(sdp: str) -> tuple[list[str], list[Section]]:
         raise _bad("a line is too long")
     if any(len(line) < 2 or line[1] != "=" or not line.isprintable() for line in lines):
         raise _bad("a line is not of the form x=...")
-    _at_most(lines, "a=candidate:", SDP_CANDIDATES)
+    lines = candidates.usable(lines)
+    _at_most(lines, candidates.PREFIX, SDP_CANDIDATES)
     _at_most(lines, "a=ssrc", SDP_SSRC_LINES)
     _at_most(lines, "a=rtpmap:", SDP_CODEC_LINES)
     _at_most(lines, "a=fmtp:", SDP_CODEC_LINES)
     _at_most(lines, "a=rtcp-fb:", SDP_CODEC_LINES)
+    _at_most(lines, "a=rtcp-fb:*", SDP_FEEDBACK_FOR_ALL)
     starts = [index for index, line in enumerate(lines) if line.startswith("m=")]
     if not starts:
         raise ClientError(Code.NO_VIDEO)
@@ -117,6 +124,9 @@ def _section(lines: list[str], session_level: dict[str, str]) -> Section:
     kind, *rest = lines[0].removeprefix("m=").split(" ")
     if kind not in ("audio", "video", "application") or len(rest) < 3 or not rest[0].isdecimal():
         raise _bad(f"{lines[0][:80]!r} is not a media section of audio, video or data")
+    types = [line.removeprefix("a=rtpmap:").partition(" ")[0] for line in lines if line.startswith("a=rtpmap:")]
+    if len(set(types)) < len(types) or not all(map(PAYLOAD_TYPE.fullmatch, types)):
+        raise _bad("a payload type is described twice, or is not one of 0 to 127")
     own = _attributes(lines[1:])
     if any(name in own for name in DIRECTIONS):  # a section's own direction is not joined with the session's
         session_level = {name: value for name, value in session_level.items() if name not in DIRECTIONS}

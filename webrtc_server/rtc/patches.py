@@ -10,8 +10,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 import aioice.ice
+from aiortc.rtcsctptransport import DataChunk, RTCSctpTransport, tsn_plus_one
 
-from webrtc_server.limits import RELAY_GATHER_TIMEOUT, STUN_GATHER_TIMEOUT
+from webrtc_server.limits import RELAY_GATHER_TIMEOUT, SCTP_CHUNKS_AHEAD, STUN_GATHER_TIMEOUT
+from webrtc_server.protocol.candidates import may_be_probed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,6 +35,23 @@ def offer_loopback() -> None:
     aioice.ice.get_host_addresses = get_host_addresses
 
 
+def refuse_candidates(loopback: bool) -> None:
+    """Send nothing to candidates that `candidates.may_be_probed` rules out, also where an mDNS name stood for the
+    address; aioice itself probes all there are. The newest call counts.
+    """
+    validate = aioice.ice.validate_remote_candidate
+    upstream = getattr(validate, "upstream", validate)
+
+    def validate_remote_candidate(candidate: aioice.Candidate, host: str) -> str:
+        address: str = upstream(candidate, host)
+        if not may_be_probed(address, candidate.port, loopback):
+            raise ValueError("not an address to send to")  # aioice logs it and goes on without
+        return address
+
+    validate_remote_candidate.upstream = upstream  # type: ignore[attr-defined]  # for the next call
+    aioice.ice.validate_remote_candidate = validate_remote_candidate
+
+
 def end_consent_checks_with_the_connection() -> None:
     """A connection closed in the moment it was made starts its consent checks (RFC 7675) after that, and, having no
     pair to check, never ends them: a task and all it refers to would leak. Repeatable.
@@ -47,6 +66,31 @@ def end_consent_checks_with_the_connection() -> None:
 
     query_consent.patched = True  # type: ignore[attr-defined]  # as above
     aioice.ice.Connection.query_consent = query_consent  # type: ignore[method-assign]
+
+
+def bound_channels() -> None:
+    """A client that overruns the window (RFC 9260 section 6.2) loses its data channels, for aiortc would hold a message
+    without end and go through all of it with each piece; more than SCTP_CHUNKS_AHEAD are to be sent again. Repeatable.
+    """
+    receive = RTCSctpTransport._receive_data_chunk
+    if getattr(receive, "patched", False):
+        return
+
+    async def receive_data_chunk(self: RTCSctpTransport, chunk: DataChunk) -> None:
+        if self._association_state is RTCSctpTransport.State.CLOSED:
+            return
+        if len(chunk.user_data) > self._advertised_rwnd:
+            await self._abort()
+            self._set_state(RTCSctpTransport.State.CLOSED)
+            self._inbound_streams.clear()
+            return
+        last = self._last_received_tsn
+        is_next = last is not None and chunk.tsn == tsn_plus_one(last)
+        if is_next or len(self._sack_misordered) < SCTP_CHUNKS_AHEAD:
+            await receive(self, chunk)
+
+    receive_data_chunk.patched = True  # type: ignore[attr-defined]  # as above
+    RTCSctpTransport._receive_data_chunk = receive_data_chunk  # type: ignore[method-assign]
 
 
 def bound_gathering() -> None:

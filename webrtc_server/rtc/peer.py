@@ -47,6 +47,9 @@ class Listener(Protocol):
     """What the owner of a peer hears. Called on the event loop; must not block and must not raise."""
 
     def captured(self, frame: av.VideoFrame) -> None: ...
+    def refused(self, width: int, height: int) -> None:
+        """A picture was not decoded: it is too large, or does not tell its size (0 and 0)."""
+
     def channel_opened(self, channel: ControlChannel) -> None: ...
     def text_received(self, text: str) -> None: ...
     def binary_received(self) -> None: ...
@@ -122,7 +125,7 @@ class Peer:
                 continue
             is_input, is_output = transceiver.mid == plan.input_mid, transceiver.mid == plan.output_mid
             if is_input:
-                self._input = VideoReceiver(transceiver.receiver)
+                self._input = VideoReceiver(transceiver.receiver, self._listener.refused)
             if is_output:
                 transceiver.sender.replaceTrack(painted)
                 feedback.listen(transceiver.sender, painted)

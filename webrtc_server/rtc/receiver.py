@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+from collections.abc import Callable
 from typing import Any
 
 from aiortc import RTCRtpReceiver
@@ -21,6 +22,7 @@ from aiortc.rtp import RtpPacket
 
 from webrtc_server.media.assemble import Frame
 from webrtc_server.media.inbound import Arrived, Inbound
+from webrtc_server.media.picture_size import too_large
 from webrtc_server.media.sequence import Timeline
 
 # Frames that wait for the decoder. A repaired hole lets up to half a second of video go at once, 30 frames at 60 fps;
@@ -32,10 +34,14 @@ LEANED_ON = ("codecs", "decoder_error", "decoder_queue", "jitter_buffer", "nack_
 
 
 class VideoReceiver:
-    """Give it the receiver before the connection is made, and let `run` run as long as the connection lives."""
+    """Give it the receiver before the connection is made, and let `run` run as long as the connection lives.
 
-    def __init__(self, receiver: RTCRtpReceiver) -> None:
+    `refused` is called with width and height for each frame that is too large to be decoded.
+    """
+
+    def __init__(self, receiver: RTCRtpReceiver, refused: Callable[[int, int], None] = lambda *_: None) -> None:
         self._receiver: Any = receiver
+        self._refused = refused
         self._inbound = Inbound()
         self._timeline = Timeline()
         self._waiting = _DecoderQueue(DECODER_FRAMES)
@@ -115,6 +121,11 @@ class VideoReceiver:
 
     def _decode(self, frames: list[Frame]) -> None:
         for frame in frames:
+            if size := too_large(self._codec.name, frame.data):
+                self._inbound.refuse()
+                self._news.set()
+                self._refused(*size)
+                return  # as below
             ticks = self._timeline.map(frame.timestamp)
             try:
                 self._waiting.put_nowait((self._codec, JitterFrame(frame.data, ticks)))

@@ -94,18 +94,26 @@ class Session(Generic[P]):
 
     def put(self, picture: P) -> None:
         """A picture from the client; the newest wins."""
-        now = time.monotonic()
-        self._last_input = now
-        self.statistics.count("received", now)
         if not fits(picture.width, picture.height):
-            self.statistics.dropped["too_large"] += 1
-            message = f"A {picture.width}x{picture.height} picture was dropped."
-            self._complain(ClientError(Code.FRAME_TOO_LARGE, message))
-        elif self._worker.takes_pictures:
+            self.refuse(picture.width, picture.height)
+            return
+        self._count_input()
+        if self._worker.takes_pictures:
             self._waiting.put(picture)
             self._submit_waiting()
         else:
             self._pass_through(picture)
+
+    def refuse(self, width: int, height: int) -> None:
+        """A picture from the client that is too large, or does not tell its size (0 and 0); it was not decoded."""
+        self._count_input()
+        self.statistics.dropped["too_large"] += 1
+        size = f"{width}x{height} picture" if width else "picture that does not tell its size"
+        self._complain(ClientError(Code.FRAME_TOO_LARGE, f"A {size} was dropped."))
+
+    def _count_input(self) -> None:
+        self._last_input = time.monotonic()
+        self.statistics.count("received", self._last_input)
 
     def painted(self, done: Done, frame: Frame) -> None:
         if done.error is None:

@@ -52,9 +52,12 @@ class WebRtcTransport:
     # rtc.peer.Listener
 
     def captured(self, frame: av.VideoFrame) -> None:
-        if fits(frame.width, frame.height):  # the session counts and refuses the others
+        if fits(frame.width, frame.height):  # the session counts and refuses the others, if any came this far
             self._track.captured(frame)
         self._session.put(VideoPicture(frame, time.monotonic()))
+
+    def refused(self, width: int, height: int) -> None:
+        self._session.refuse(width, height)
 
     def channel_opened(self, channel: ControlChannel) -> None:
         self._channel = channel

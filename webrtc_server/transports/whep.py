@@ -37,6 +37,9 @@ class WhepViewer:
     def captured(self, frame: av.VideoFrame) -> None:
         """Never called: the plan has no input."""
 
+    def refused(self, width: int, height: int) -> None:
+        """As above."""
+
     def channel_opened(self, channel: ControlChannel) -> None:
         channel.close()  # watching is all that a viewer may do
 

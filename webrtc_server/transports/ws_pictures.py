@@ -19,7 +19,8 @@ import numpy as np
 
 from pipeline.errors import BadFrame
 from pipeline.frame import Frame, PixelFormat
-from pipeline.picture_file import FileFormat, decode, encode
+from pipeline.picture_file import decode, encode
+from pipeline.picture_parts import FileFormat
 from pipeline.settings import Settings
 from pipeline.worker.messages import Done
 from webrtc_server.limits import CLOSE_TIMEOUT, IMAGE_BYTES

@@ -53,7 +53,10 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     reach = Reach.of(config)
     patches.end_consent_checks_with_the_connection()
     patches.bound_gathering()
-    if config.ice_loopback or _is_loopback(config.host):
+    patches.bound_channels()
+    loopback = config.ice_loopback or _is_loopback(config.host)
+    patches.refuse_candidates(loopback)
+    if loopback:
         patches.offer_loopback()
 
     async def parts(app: web.Application) -> AsyncIterator[None]:
