@@ -153,7 +153,7 @@ async def test_pages_of_allowed_origins_may_use_the_server(start_server: StartSe
         async with http.options("/offer", headers=friend | {"Access-Control-Request-Method": "POST"}) as response:
             assert response.status == 204
             assert response.headers["Access-Control-Allow-Origin"] == "http://friend.example"
-            assert response.headers["Access-Control-Allow-Headers"] == "Content-Type, If-Match"
+            assert response.headers["Access-Control-Allow-Headers"] == "Authorization, Content-Type, If-Match"
         async with http.post("/offer", json=GOOD, headers=friend) as response:
             assert response.status == 400
             assert response.headers["Access-Control-Allow-Origin"] == "http://friend.example"
