@@ -33,6 +33,7 @@ def setup(level: str, fmt: Literal["auto", "console", "json"], secrets: Iterable
     """Log to standard error from `level` upwards, with `secrets` blotted out. Called once, by a command; importing this
     module changes nothing."""
     blotter = _Blotter(secrets)
+    logging.raiseExceptions = False  # else what cannot be written is printed as it came, secrets and all
     console = fmt == "console" or (fmt == "auto" and sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
