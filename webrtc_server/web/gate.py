@@ -34,7 +34,9 @@ from webrtc_server.web.middleware import SAFE_METHODS
 # The page asks for the token, and must be there for that; its controls are drawn from the schema. Health is for
 # machines that have none. None of it tells of any user.
 OPEN = frozenset({"/", "/static", "/view/{view_id}", "/api/settings/schema", "/api/version", "/healthz", "/readyz"})
-WATCHING = frozenset({"/whep/{view_id}", "/whep/sessions/{viewer_id}"})  # a view token will do as well
+# A view token will do as well; who watches may need a TURN server, too.
+WATCHING = frozenset({"/whep/{view_id}", "/whep/sessions/{viewer_id}", "/api/ice"})
+LEAVING = "/whep/sessions/{viewer_id}"
 STARTING = frozenset({("POST", "/offer"), ("GET", "/ws"), ("POST", "/whep/{view_id}")})
 
 
@@ -80,19 +82,21 @@ class Gate:
         now = time.monotonic()
         if wait := self._guesses.wait(came_from, now):  # before the comparison: a right one must not show either
             raise _too_many("Too many wrong tokens from your address.", wait)
-        if self._tokens.is_owners(token) or (route in WATCHING and self._may_watch(request, token)):
+        if self._tokens.is_owners(token):
             return
-        self._guesses.take(came_from, now)
-        raise ClientError(Code.UNAUTHORIZED, "The token is not right, or no longer.")
-
-    def _may_watch(self, request: web.Request, token: str) -> bool:
-        """To stop watching any view token will do, for the viewer's address is a secret of its own."""
         view = self._tokens.view_of(token)
         if view is None:
-            return False
-        view_id, expires = view
-        wanted = request.match_info.get("view_id")
-        return wanted is None or (wanted == view_id and _wall_clock() < expires)
+            self._guesses.take(came_from, now)
+        elif route in WATCHING and _may_watch(request, route, *view):
+            return
+        raise ClientError(Code.UNAUTHORIZED, "The token is not right here, or no longer.")
+
+
+def _may_watch(request: web.Request, route: str, view_id: str, expires: int) -> bool:
+    """Whether a token made for `view_id` will do. To leave, an old one does: a viewer's address is a secret itself."""
+    if route == LEAVING:
+        return True
+    return _wall_clock() < expires and request.match_info.get("view_id", view_id) == view_id
 
 
 def _forwarded(request: web.Request) -> list[str]:
