@@ -75,7 +75,10 @@ def test_compose_services_are_locked_down() -> None:
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["read_only"] is service["init"] is True
         assert service["tmpfs"] == ["/tmp"]
+        assert "ports" not in service  # the host's network, where 127.0.0.1 stands until .env says otherwise
+        assert "LIVE_DIFFUSION_HOST" not in service.get("environment", {})
         assert service["stop_grace_period"] == ("10s" if name == "turn" else "40s")
+    assert services["turn"]["environment"] == {"LIVE_DIFFUSION_AUTH_TOKEN": ""}  # coturn has no use for it
     (turn,) = services["turn"]["command"]
     assert "--use-auth-secret" in turn
     assert "--denied-peer-ip=10.0.0.0-10.255.255.255" in turn  # no way into the network around it

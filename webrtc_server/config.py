@@ -11,6 +11,7 @@ import difflib
 import ipaddress
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -36,12 +37,17 @@ from pydantic_settings import (
 
 from pipeline.registry import AUTO, ENTRIES
 from pipeline.settings import InvalidSettings, Settings, merge
+from webrtc_server.limits import AUTH_TOKEN_LONGEST, AUTH_TOKEN_SHORTEST
 
 PREFIX = "LIVE_DIFFUSION_"
 ENV_FILE = Path(".env")
 
 _ICE_SCHEMES = ("stun:", "stuns:", "turn:", "turns:")
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+={0,2}")  # RFC 6750 section 2.1, so that it goes into a header as it is
+_NEW_TOKEN = "python -c 'import secrets; print(secrets.token_urlsafe(24))' makes one"
+_HOST_NAME = re.compile(r"\*|[A-Za-z0-9._-]+")
 _SESSION_DEFAULTS = ("prompt", "negative_prompt", "denoising_strength", "steps", "guidance", "width", "height")
+_SECRET = {f"{PREFIX}{name}" for name in ("AUTH_TOKEN", "TURN_SECRET", "ICE_SERVERS")}
 
 
 class IceServer(BaseModel):
@@ -106,6 +112,26 @@ class Config(BaseModel):
         description="Address to listen on; 0.0.0.0 for every network of this machine.",
     )
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    auth_token_file: str | None = Field(
+        default=None, min_length=1, description="File that holds the token, in place of LIVE_DIFFUSION_AUTH_TOKEN."
+    )
+    auth_token: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Token that clients have to send (Authorization: Bearer), and that the page asks for; unset asks for none. "
+            f"{AUTH_TOKEN_SHORTEST} to {AUTH_TOKEN_LONGEST} letters, digits and -._~+/"
+        ),
+    )
+    view_token_s: int = Field(
+        default=3600, ge=60, le=604_800, description="Seconds for which a link to watch a session can be used."
+    )
+    insecure_public: bool = Field(
+        default=False,
+        description=(
+            "Listen on an address that other machines reach, and ask for no token: whoever reaches it may use it. "
+            "For a network that is trusted, or behind a proxy that checks who comes."
+        ),
+    )
     pipeline: str = Field(
         default=AUTO,
         description=f"What paints the picture: {', '.join(ENTRIES)}, or {AUTO} for the best that runs here.",
@@ -170,6 +196,9 @@ class Config(BaseModel):
             "Each client gets a password of its own, which expires after an hour."
         ),
     )
+    turn_secret_file: str | None = Field(
+        default=None, min_length=1, description="File that holds that secret, in place of LIVE_DIFFUSION_TURN_SECRET."
+    )
     turn_secret: SecretStr | None = Field(
         default=None, description="The secret shared with that coturn server, its static-auth-secret."
     )
@@ -189,6 +218,20 @@ class Config(BaseModel):
         description=(
             "Other web origins whose pages may use this server (https://example.org), between commas; * for any. "
             "The server's own page always may."
+        ),
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)] = Field(
+        default=(),
+        description=(
+            "Names by which clients reach this server (studio.local), between commas; * for any. IP addresses, "
+            "localhost and the names in allowed_origins always work. Not asked where there is a token."
+        ),
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)] = Field(
+        default=(),
+        description=(
+            "Addresses or networks of reverse proxies (127.0.0.1, 10.0.0.0/8), between commas: their X-Forwarded-For "
+            "says whose limits count. Nobody else's is believed."
         ),
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
@@ -225,6 +268,34 @@ class Config(BaseModel):
                 raise ValueError(f"{origin!r} is not an origin; write https://example.org, without a path, or *")
         return value
 
+    @field_validator("auth_token")
+    @classmethod
+    def _can_be_sent(cls, value: SecretStr | None) -> SecretStr | None:
+        token = value.get_secret_value() if value else ""
+        fits = AUTH_TOKEN_SHORTEST <= len(token) <= AUTH_TOKEN_LONGEST and _TOKEN.fullmatch(token)
+        if value is not None and not fits:
+            kind = f"{AUTH_TOKEN_SHORTEST} to {AUTH_TOKEN_LONGEST} letters, digits and -._~+/"
+            raise ValueError(f"must be {kind}; {_NEW_TOKEN}")
+        return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _host_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if not _HOST_NAME.fullmatch(host):
+                raise ValueError(f"{host!r} is not a host name; write studio.local, without scheme and port, or *")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ValueError(f"{network!r} is not an IP address or network") from None
+        return value
+
     @field_validator("turn_url")
     @classmethod
     def _turn_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -259,6 +330,20 @@ class Config(BaseModel):
         return value
 
     @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches what listens on `host`."""
+        try:
+            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values that nobody may read anywhere."""
+        held = [self.auth_token, self.turn_secret, *(server.credential for server in self.ice_servers)]
+        return tuple(secret.get_secret_value() for secret in held if secret)
+
+    @property
     def udp_ports(self) -> range | None:
         """The ports for media, or None for any."""
         if self.udp_port_min is None or self.udp_port_max is None:
@@ -270,6 +355,12 @@ class Config(BaseModel):
         return Settings(pipeline=pipeline, **{name: getattr(self, name) for name in _SESSION_DEFAULTS})
 
 
+EXPOSED = (
+    "other machines reach this address, and anybody there could use the server. "
+    f"Set {PREFIX}AUTH_TOKEN ({_NEW_TOKEN}), listen on 127.0.0.1, or say --insecure-public if that is meant"
+)
+
+
 class InvalidConfig(ValueError):
     """Values that the process cannot start with; the text names each, where it comes from and what is wrong."""
 
@@ -278,6 +369,21 @@ class _Sources(BaseSettings, Config):
     """`Config` read from the environment and the `.env` file, in that order, under the values given directly."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore")
+
+    @field_validator("auth_token", "turn_secret", mode="before")
+    @classmethod
+    def _from_file(cls, value: object, info: ValidationInfo) -> object:
+        """What stands in the file of the setting `..._file`, as containers hand secrets over."""
+        file = info.data.get(f"{info.field_name}_file")
+        if file is None:
+            return value
+        if value is not None:
+            raise ValueError(f"is set, and {info.field_name}_file too: keep one of them")
+        try:
+            return Path(file).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise ValueError(f"{info.field_name}_file cannot be read: {reason}") from None
 
     @classmethod
     def settings_customise_sources(
@@ -300,10 +406,13 @@ def load(flags: Mapping[str, object], env_file: Path = ENV_FILE) -> Config:
     """
     read: Callable[..., Config] = _Sources  # its declared signature leaves out pydantic-settings' own parameters
     try:
-        return Config.model_validate(dict(read(_env_file=env_file, **flags)))
+        config = Config.model_validate(dict(read(_env_file=env_file, **flags)))
     except ValidationError as error:
         lines = [_problem(item["loc"], item["msg"], flags, env_file) for item in error.errors()]
         raise InvalidConfig("\n".join(lines)) from None
+    if not (config.is_local or config.auth_token or config.insecure_public):
+        raise InvalidConfig(_problem(("host",), EXPOSED, flags, env_file))
+    return config
 
 
 def _problem(location: tuple[int | str, ...], message: str, flags: Mapping[str, object], env_file: Path) -> str:
@@ -323,6 +432,13 @@ def _origin(name: str, flags: Mapping[str, object], env_file: Path) -> str:
     if not in_file & {prefixed, name.upper()}:
         return prefixed  # set nowhere, where it should be
     return f"{prefixed if prefixed in in_file else name.upper()} in {env_file}"
+
+
+def forget_secrets() -> None:
+    """Take them out of this process's environment, once it is read: the worker inherits what is left, and no model
+    library needs them."""
+    for name in [name for name in os.environ if name.upper() in _SECRET]:
+        del os.environ[name]
 
 
 def unknown_names(env_file: Path = ENV_FILE) -> list[str]:

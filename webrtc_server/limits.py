@@ -43,3 +43,17 @@ TOMBSTONE_SECONDS = 300.0  # how long an ended session is remembered, so that DE
 TOMBSTONES = 10_000
 VIEWERS_PER_SESSION = 16  # each costs some 2 % of a core, and its own bit rate of uplink
 WS_HEARTBEAT = 10.0  # seconds between pings on /ws
+
+CONNECTIONS = 256  # TCP connections in all, and more where MAX_SESSIONS needs it; each holds a descriptor and a task
+CONNECTIONS_PER_ADDRESS = 32  # a browser opens up to six, and a household or an office may share an address
+HEADERS_TIMEOUT = 10.0  # seconds for a connection to send the headers of a request, the first or the next
+LINGER = 2.0  # seconds to read and drop what is left of a refused request, so that its client reads the answer
+STARTS_PER_SECOND = 0.5  # offers, /ws and viewers of one address: a page that reconnects needs one in two seconds
+STARTS_BURST = 20.0
+CHANGES_PER_SECOND = 50.0  # other requests of one address that change something, as messages of one connection
+CHANGES_BURST = 100.0
+GUESSES_PER_SECOND = 0.2  # wrong tokens of one address: 17,000 a day
+GUESSES_BURST = 10.0
+ADDRESSES = 4096  # remembered of each rate; some 300 bytes each
+AUTH_TOKEN_SHORTEST = 16  # characters; at 0.2 guesses a second even 8 random ones would do, but few are random
+AUTH_TOKEN_LONGEST = 512

@@ -123,6 +123,7 @@ class RtcClient:
     codec: str | None = None  # video/VP8, video/H264
     settings: dict[str, object] | None = None
     client_id: str | None = None
+    token: str | None = None  # the server's
     repairs: bool = False  # as the server does: asks again for what is lost, gives up, asks for key frames
     received: list[Received] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -164,7 +165,11 @@ class RtcClient:
         await self.pc.setRemoteDescription(RTCSessionDescription(self.answer["sdp"], "answer"))
 
     async def _post(self, body: dict[str, object]) -> dict[str, Any]:
-        async with aiohttp.ClientSession() as http, http.post(f"{self.base_url}/offer", json=body) as response:
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        async with (
+            aiohttp.ClientSession(headers=headers) as http,
+            http.post(f"{self.base_url}/offer", json=body) as response,
+        ):
             answer: dict[str, Any] = await response.json()
             if response.status != 200:
                 await self.close()

@@ -16,6 +16,7 @@ from tests.fakes.fault_backend import add_entries
 from webrtc_server.config import Config
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.web.app import MANAGER, SUPERVISOR, build_app
+from webrtc_server.web.connections import Runner
 
 WORKER = "tests.fakes.fault_backend"
 
@@ -23,7 +24,7 @@ WORKER = "tests.fakes.fault_backend"
 class RunningServer:
     def __init__(self, config: Config, pipeline: str, worker_module: str = WORKER) -> None:
         self.app = build_app(config, pipeline, "asked for", worker_module)
-        self._runner = web.AppRunner(self.app, shutdown_timeout=2)
+        self._runner = Runner(self.app, config, shutdown_timeout=2)
 
     @property
     def manager(self) -> SessionManager:

@@ -21,9 +21,10 @@ from tests.fakes.rtc_client import OfferRefused, end, release_at_marker
 
 
 class WhepClient:
-    def __init__(self, address: str, codec: str | None = None) -> None:
+    def __init__(self, address: str, codec: str | None = None, token: str | None = None) -> None:
         """`address` is the WHEP endpoint; `codec` is like video/VP8, else all are offered."""
         self._address = address
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._codec = codec
         self._reader: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
@@ -57,7 +58,9 @@ class WhepClient:
         self.asked = time.monotonic()
         async with (
             aiohttp.ClientSession() as http,
-            http.post(self._address, data=offer, headers={"Content-Type": "application/sdp"}) as response,
+            http.post(
+                self._address, data=offer, headers=self._headers | {"Content-Type": "application/sdp"}
+            ) as response,
         ):
             if response.status != 201:
                 await self.pc.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import os
 import socket
 import subprocess
 import sys
@@ -39,7 +40,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
     module = types.ModuleType("webrtc_server.web.app")
     module.run = stand_in.run  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "webrtc_server.web.app", module)
-    monkeypatch.setattr("webrtc_server.observe.log.setup", lambda level, fmt: None)
+    monkeypatch.setattr("webrtc_server.observe.log.setup", lambda level, fmt, secrets: None)
     monkeypatch.chdir(tmp_path)  # a .env of the checkout must not decide what these tests see
     return stand_in
 
@@ -70,6 +71,7 @@ def test_every_flag_reaches_the_configuration(server: Server, monkeypatch: pytes
         "prompt": "a field of sunflowers",
         "width": 256,
         "height": 320,
+        "insecure_public": True,
         "max_sessions": 3,
         "video_bitrate_kbps": 900,
         "log_level": "error",
@@ -77,7 +79,11 @@ def test_every_flag_reaches_the_configuration(server: Server, monkeypatch: pytes
     }
     flags = set(inspect.signature(serve).parameters) - {"browser"}
     assert flags == set(values)
-    arguments = [part for name, value in values.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    arguments = [
+        part
+        for name, value in values.items()
+        for part in ([f"--{name.replace('_', '-')}"] if value is True else [f"--{name.replace('_', '-')}", str(value)])
+    ]
     assert run(monkeypatch, *arguments, "--no-browser") == 0
     assert server.runs[0][0].model_dump(include=flags) == values
 
@@ -89,6 +95,19 @@ def test_invalid_configuration_is_2(
     assert "error: --port: " in capsys.readouterr().err
     assert run(monkeypatch, "--no-such-flag") == 2
     assert server.runs == []
+
+
+def test_does_not_start_for_everybody_unless_that_is_meant(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--host", "0.0.0.0", "--pipeline", "identity") == 2
+    assert "error: --host: other machines reach this address" in capsys.readouterr().err
+    assert server.runs == []
+    assert run(monkeypatch, "--host", "0.0.0.0", "--insecure-public", "--pipeline", "identity") == 0
+    monkeypatch.setenv("LIVE_DIFFUSION_AUTH_TOKEN", "sixteen-letters.")
+    assert run(monkeypatch, "--host", "0.0.0.0", "--pipeline", "identity") == 0
+    assert [config.auth_token is not None for config, _, _ in server.runs] == [False, True]
+    assert "LIVE_DIFFUSION_AUTH_TOKEN" not in os.environ  # which the worker would inherit
 
 
 def test_a_pipeline_that_cannot_run_is_3(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from pipeline.settings import Settings
-from webrtc_server.config import PREFIX, Config, InvalidConfig, load, unknown_names
+from webrtc_server.config import PREFIX, Config, InvalidConfig, forget_secrets, load, unknown_names
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,15 @@ def test_a_session_starts_with_the_defaults_of_the_settings() -> None:
         ("ice_servers", '[{"url', "is not valid JSON"),
         ("allowed_origins", "example.org", "is not an origin"),
         ("allowed_origins", "https://example.org/page", "is not an origin"),
+        ("auth_token", "x" * 15, "must be 16 to 512 letters, digits"),
+        ("auth_token", "x" * 513, "must be 16 to 512 letters, digits"),
+        ("auth_token", "sixteen or more, but with blanks", "must be 16 to 512 letters, digits"),
+        ("view_token_s", 59, "greater than or equal to 60"),
+        ("view_token_s", 604_801, "less than or equal to 604800"),
+        ("allowed_hosts", "https://studio.local", "is not a host name"),
+        ("allowed_hosts", "studio.local:8000", "is not a host name"),
+        ("trusted_proxies", "proxy.example", "is not an IP address or network"),
+        ("trusted_proxies", "10.0.0.1/8", "is not an IP address or network"),
         ("vae", "huge", "'tiny' or 'full'"),
         ("attention", "flash", "'sdpa' or 'xformers'"),
         ("log_level", "loud", "'debug', 'info', 'warning' or 'error'"),
@@ -159,3 +169,56 @@ def test_turn_secret_is_not_shown(env_file: Path) -> None:
     config = load({"turn_url": "turn:a.example", "turn_secret": "hush"}, env_file)
     assert config.turn_url == ("turn:a.example",)
     assert "hush" not in repr(config)
+
+
+TOKEN = "sixteen-letters."
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
+def test_only_this_machine_needs_no_token(host: str, env_file: Path) -> None:
+    assert load({"host": host}, env_file).is_local
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "fe80::1", "studio.local", "0", "127.0.0.1.example"])
+def test_who_can_be_reached_says_who_may_come(host: str, env_file: Path) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        load({"host": host}, env_file)
+    text = str(caught.value)
+    assert text.startswith("--host: ")
+    for way_out in ("LIVE_DIFFUSION_AUTH_TOKEN", "127.0.0.1", "--insecure-public", "secrets.token_urlsafe"):
+        assert way_out in text
+    enough: list[dict[str, Any]] = [{"auth_token": TOKEN}, {"insecure_public": True}]
+    for answer in enough:
+        assert not load({"host": host} | answer, env_file).is_local
+
+
+def test_secrets_come_from_files(env_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = tmp_path / "token"
+    secret.write_text(f"{TOKEN}\n")
+    monkeypatch.setenv("LIVE_DIFFUSION_AUTH_TOKEN_FILE", str(secret))
+    config = load({"turn_url": "turn:a.example", "turn_secret_file": str(secret)}, env_file)
+    assert config.secrets == (TOKEN, TOKEN)
+    assert TOKEN not in repr(config)
+
+    def refused(**flags: str) -> str:
+        with pytest.raises(InvalidConfig) as caught:
+            load(flags, env_file)
+        return str(caught.value)
+
+    assert "keep one of them" in refused(auth_token=TOKEN)
+    for content, says in ((b"", "must be 16 to 512"), (b"hush", "must be 16 to 512"), (b"\xff" * 20, "it is no text")):
+        secret.write_bytes(content)
+        assert says in refused()
+        assert "hush" not in refused()
+    secret.unlink()
+    assert refused().endswith("AUTH_TOKEN: auth_token_file cannot be read: No such file or directory")
+
+
+def test_secrets_do_not_stay_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LIVE_DIFFUSION_AUTH_TOKEN", "LIVE_DIFFUSION_TURN_SECRET", "live_diffusion_ice_servers"):
+        monkeypatch.setenv(name, TOKEN)
+    monkeypatch.setenv("LIVE_DIFFUSION_PORT", "8001")
+    forget_secrets()
+    assert [name for name in os.environ if name.upper().startswith(PREFIX)] == ["LIVE_DIFFUSION_PORT"]
+    secret_fields = {name for name, field in Config.model_fields.items() if "Secret" in str(field.annotation)}
+    assert secret_fields == {"auth_token", "turn_secret"}  # and those inside ice_servers

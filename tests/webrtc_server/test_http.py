@@ -68,8 +68,15 @@ async def test_page_and_its_security_headers(http: aiohttp.ClientSession) -> Non
     async with http.get("/") as response:
         assert response.status == 200
         assert "<html" in (await response.text()).lower()
-        assert "default-src 'self'" in response.headers["Content-Security-Policy"]
+        policy = response.headers["Content-Security-Policy"]
+        rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+        assert (rules["default-src"], rules["connect-src"], rules["frame-ancestors"]) == ("'self'",) * 3
+        assert "unsafe" not in policy
         assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Referrer-Policy"] == "no-referrer"
+        assert "camera=(self)" in response.headers["Permissions-Policy"]
+        assert response.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
     for path in ("/static/../pyproject.toml", "/static/..%2fpyproject.toml", "/static/", "/nothing"):
         async with http.get(path) as response:
             problem = await response.json()
@@ -153,7 +160,7 @@ async def test_pages_of_allowed_origins_may_use_the_server(start_server: StartSe
         async with http.options("/offer", headers=friend | {"Access-Control-Request-Method": "POST"}) as response:
             assert response.status == 204
             assert response.headers["Access-Control-Allow-Origin"] == "http://friend.example"
-            assert response.headers["Access-Control-Allow-Headers"] == "Content-Type, If-Match"
+            assert response.headers["Access-Control-Allow-Headers"] == "Authorization, Content-Type, If-Match"
         async with http.post("/offer", json=GOOD, headers=friend) as response:
             assert response.status == 400
             assert response.headers["Access-Control-Allow-Origin"] == "http://friend.example"

@@ -219,14 +219,15 @@ async def test_dead_worker_costs_no_answer(start_server: StartServer) -> None:
 
 
 async def test_the_example_of_the_documents_works(start_server: StartServer) -> None:
-    server = await start_server("effects")
+    token = "sixteen-letters."
+    server = await start_server("effects", auth_token=token)
     example = runpy.run_path("docs/howto/websocket_client.py")
     address = server.url.replace("http", "ws") + "/ws"
-    painted, description = await example["paint"](address, as_file(scene(512, 512)), "pencil")
+    painted, description = await example["paint"](address, as_file(scene(512, 512)), "pencil", token)
     assert description["processed"]
     assert difference(Image.open(io.BytesIO(painted)), scene(512, 512)) > 30
     with pytest.raises(RuntimeError, match="not changed"):
-        await example["paint"](address, b"", "x" * 1001)
+        await example["paint"](address, b"", "x" * 1001, token)
 
 
 @pytest.mark.parametrize(("origin", "allowed"), [("http://evil.example", False), ("own", True)])

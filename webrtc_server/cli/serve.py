@@ -34,6 +34,7 @@ def serve(
     prompt: Annotated[str | None, typer.Option(help=_help("prompt"))] = None,
     width: Annotated[int | None, typer.Option(help=_help("width"))] = None,
     height: Annotated[int | None, typer.Option(help=_help("height"))] = None,
+    insecure_public: Annotated[bool | None, typer.Option("--insecure-public", help=_help("insecure_public"))] = None,
     max_sessions: Annotated[int | None, typer.Option(help=_help("max_sessions"))] = None,
     video_bitrate_kbps: Annotated[int | None, typer.Option(help=_help("video_bitrate_kbps"))] = None,
     log_level: Annotated[str | None, typer.Option(help=_help("log_level"))] = None,
@@ -48,6 +49,7 @@ def serve(
         "prompt": prompt,
         "width": width,
         "height": height,
+        "insecure_public": insecure_public,
         "max_sessions": max_sessions,
         "video_bitrate_kbps": video_bitrate_kbps,
         "log_level": log_level,
@@ -57,9 +59,12 @@ def serve(
         settings = config.load({name: value for name, value in flags.items() if value is not None})
     except config.InvalidConfig as error:
         _fail(str(error), INVALID_CONFIG)
-    log.setup(settings.log_level, settings.log_format)
+    log.setup(settings.log_level, settings.log_format, settings.secrets)
+    config.forget_secrets()
     for sentence in config.unknown_names():
         log.get_logger(__name__).warning(sentence)
+    if settings.insecure_public and not settings.auth_token:
+        log.get_logger(__name__).warning("anybody who reaches this address may use the server", host=settings.host)
     try:
         choice = choose(settings.pipeline)
     except LookupError as error:

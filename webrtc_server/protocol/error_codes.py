@@ -24,6 +24,8 @@ class Code(StrEnum):
     RATE_LIMITED = "rate_limited"
     DRAINING = "draining"
     SESSION_ENDED = "session_ended"
+    UNAUTHORIZED = "unauthorized"
+    HOST_DENIED = "host_denied"
     ORIGIN_DENIED = "origin_denied"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNKNOWN_MODEL = "unknown_model"
@@ -85,6 +87,18 @@ TABLE: dict[Code, Row] = {
     Code.DRAINING: Row("The server is about to stop.", "Try again in a few seconds.", 503, True, 1012),
     Code.SESSION_ENDED: Row(
         "This session was ended by its owner, or by a newer one of the same client.", "Start a new session.", 410
+    ),
+    Code.UNAUTHORIZED: Row(
+        "This server asks for a token.",
+        "Send Authorization: Bearer and the token its operator gave you.",
+        401,
+        close=1008,
+    ),
+    Code.HOST_DENIED: Row(
+        "The server does not go by this name.",
+        "Use its IP address or localhost, or have its operator add the name to LIVE_DIFFUSION_ALLOWED_HOSTS.",
+        403,
+        close=1008,
     ),
     Code.ORIGIN_DENIED: Row(
         "Pages of this origin may not use the server.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import signal
 import sys
@@ -26,9 +25,12 @@ from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.sessions.painters import Painters
 from webrtc_server.sessions.viewers import Viewers
 from webrtc_server.static_files import static_dir
+from webrtc_server.web.connections import Runner
+from webrtc_server.web.gate import Gate
 from webrtc_server.web.info_api import InfoApi
 from webrtc_server.web.middleware import add_headers, errors, origins
 from webrtc_server.web.session_api import SessionApi
+from webrtc_server.web.view_token_api import ViewTokenApi
 from webrtc_server.web.whep_api import WhepApi
 from webrtc_server.web.ws_api import WebSocketApi
 
@@ -54,7 +56,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     patches.end_consent_checks_with_the_connection()
     patches.bound_gathering()
     patches.bound_channels()
-    loopback = config.ice_loopback or _is_loopback(config.host)
+    loopback = config.ice_loopback or config.is_local
     patches.refuse_candidates(loopback)
     if loopback:
         patches.offer_loopback()
@@ -72,7 +74,9 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
         codec.shutdown(cancel_futures=True)
         encoding.shutdown(cancel_futures=True)
 
-    app = web.Application(client_max_size=OFFER_BYTES, middlewares=[errors, origins(config.allowed_origins)])
+    gate = Gate(config)
+    origin_check = origins(config.allowed_origins, strict=not (config.is_local or config.auth_token))
+    app = web.Application(client_max_size=OFFER_BYTES, middlewares=[errors, origin_check, gate.check])
     app[MANAGER] = manager
     app[SUPERVISOR] = supervisor
     app.on_response_prepare.append(add_headers)
@@ -80,6 +84,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     app.on_shutdown.append(lambda _: viewers.close())
     app.cleanup_ctx.append(parts)
     app.add_routes(SessionApi(manager, reach, sending, viewers).routes())
+    app.add_routes(ViewTokenApi(manager, gate).routes())
     app.add_routes(WhepApi(viewers, reach).routes())
     app.add_routes(WebSocketApi(manager, codec).routes())
     app.add_routes(InfoApi(manager, reach).routes())
@@ -111,13 +116,6 @@ def _worker_environment(config: Config) -> dict[str, str]:
     return environment
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _pages() -> list[web.AbstractRouteDef]:
     folder = static_dir()
 
@@ -137,7 +135,7 @@ async def _serve(config: Config, pipeline: str, reason: str) -> int:
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signal_number, stop.set)
-    runner = web.AppRunner(build_app(config, pipeline, reason), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
+    runner = Runner(build_app(config, pipeline, reason), config, SHUTDOWN_TIMEOUT)
     await runner.setup()
     try:
         site = web.TCPSite(runner, config.host, config.port)

@@ -14,16 +14,20 @@ from webrtc_server.protocol.messages import ErrorData
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
-    "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
+    "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self)",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",  # allowed origins fetch with CORS, which this does not hinder
 }
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE",
-    "Access-Control-Allow-Headers": "Content-Type, If-Match",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
     "Access-Control-Max-Age": "600",
     "Vary": "Origin",
 }
+NO_ORIGIN_FIX = "Have the server's operator set LIVE_DIFFUSION_AUTH_TOKEN, and send that token."
 CORS_ORIGIN = web.RequestKey("cors_origin", str)
 _BY_STATUS = {404: Code.NOT_FOUND, 405: Code.NOT_FOUND, 413: Code.TOO_LARGE}
 
@@ -39,7 +43,9 @@ def problem(error: ClientError, status: int | None = None) -> web.Response:
         "status": status or error.row.status,
         "detail": data.pop("message"),
     } | data
-    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+    if error.code is Code.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     return web.json_response(body, status=body["status"], content_type="application/problem+json", headers=headers)
 
 
@@ -59,18 +65,22 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return problem(ClientError(Code.INTERNAL))
 
 
-def origins(allowed: tuple[str, ...]) -> Middleware:
+def origins(allowed: tuple[str, ...], strict: bool) -> Middleware:
     """Pages of other origins may neither open `/ws` nor change anything, but for those allowed, which may do all that
-    the server's own page may (Fetch standard, CORS). Clients that send no Origin are no pages.
+    the server's own page may (Fetch standard, CORS). Clients that send no Origin are no pages; `strict` refuses these,
+    too, where nothing else says who they are.
     """
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get("Origin")
+        acts = request.method not in SAFE_METHODS or request.path == "/ws"
+        if origin is None and acts and strict:
+            raise ClientError(Code.ORIGIN_DENIED, "The request does not say which page it comes from.", NO_ORIGIN_FIX)
         if origin is None or _is_of(origin, request.host):
             return await handler(request)
         if "*" not in allowed and origin not in allowed:
-            if request.method not in SAFE_METHODS or request.path == "/ws":
+            if acts:
                 raise ClientError(Code.ORIGIN_DENIED)
             return await handler(request)
         request[CORS_ORIGIN] = origin

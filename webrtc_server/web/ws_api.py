@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from aiohttp import WSMsgType, web
 
 from webrtc_server.limits import WS_HEARTBEAT, WS_MESSAGE_BYTES
+from webrtc_server.policy.tokens import SUBPROTOCOL
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.transports.ws_pictures import WebSocketTransport
 
@@ -21,7 +22,9 @@ class WebSocketApi:
 
     async def connect(self, request: web.Request) -> web.WebSocketResponse:
         """Compression is off: pictures do not shrink, and a small message could unpack into a large one."""
-        socket = web.WebSocketResponse(max_msg_size=WS_MESSAGE_BYTES, compress=False, heartbeat=WS_HEARTBEAT)
+        socket = web.WebSocketResponse(
+            max_msg_size=WS_MESSAGE_BYTES, compress=False, heartbeat=WS_HEARTBEAT, protocols=(SUBPROTOCOL,)
+        )
         if not socket.can_prepare(request).ok:
             raise web.HTTPUpgradeRequired(reason="This address speaks WebSocket only.")
         session = await self._manager.create(None)

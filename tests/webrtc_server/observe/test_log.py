@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 from collections.abc import Iterator
@@ -9,14 +10,17 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from webrtc_server.observe.log import MAX_TEXT, get_logger, setup
+from webrtc_server.observe.log import BLOT, MAX_TEXT, get_logger, setup
 
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    quiet = {name: logging.getLogger(name).level for name in ("aiortc", "aioice", "asyncio", "aiohttp.access")}
+    quiet = {
+        name: logging.getLogger(name).level
+        for name in ("aiortc", "aioice", "asyncio", "aiohttp.access", "aiohttp.websocket")
+    }
     yield
     root.handlers[:], root.level = handlers, level
     for name, was in quiet.items():
@@ -89,3 +93,34 @@ def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]
         written = capsys.readouterr().err
         assert "RuntimeError: no luck" in written
         assert "t0ps3cret-t0ps3cret-" not in written
+
+
+@pytest.mark.parametrize("fmt", ["console", "json"])
+def test_secrets_are_blotted_out_whoever_logs_them(fmt: str, capsys: pytest.CaptureFixture[str]) -> None:
+    token, awkward = "t0ps3cret-token-0123456789", 'say "hush" \\ twice\n'
+    encoded = base64.urlsafe_b64encode(token.encode()).rstrip(b"=").decode()
+    setup("info", "console" if fmt == "console" else "json", (token, awkward, ""))
+    log = get_logger("a")
+    log.info(f"all of it: {token}", token=token, nested={"deep": [token, awkward]}, awkward=awkward)
+    log.info("cut", text="x" * (MAX_TEXT - 10) + token)
+    logging.getLogger("library").warning("protocols %r", [f"bearer.{encoded}"])
+    try:
+        raise RuntimeError(f"{token} and {awkward}")
+    except RuntimeError:
+        log.exception("failed")
+    written = capsys.readouterr().err
+    assert written.count(BLOT) >= 7
+    for part in (token[:8], encoded[:8], "hush"):
+        assert part not in written
+
+
+def test_an_errors_text_cannot_pass_for_a_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    setup("info", "console")
+    try:
+        raise RuntimeError("x\n2026-01-01T00:00:00Z [info] all is well\r\x1b[2Jy")
+    except RuntimeError:
+        get_logger("a").exception("failed")
+    first, *rest = lines(capsys)
+    assert "failed" in first
+    assert "RuntimeError: x" in "".join(rest)
+    assert all(line.startswith("    ") and line.isprintable() for line in rest)
