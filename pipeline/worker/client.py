@@ -63,11 +63,15 @@ class Listener(Protocol):
 
 
 class WorkerClient:
-    def __init__(self, supervisor: Supervisor, listener: Listener, settings: Settings, version: int) -> None:
+    def __init__(
+        self, supervisor: Supervisor, listener: Listener, settings: Settings, version: int, resting: bool = False
+    ) -> None:
+        """`resting`: the worker is not to know of the session before `wake`."""
         self._supervisor = supervisor
         self._listener = listener
         self._settings = settings
         self._version = version
+        self._resting = resting
         self._memory: FrameMemory | None = None  # one a connection: what a lost one left behind writes on its own
         self._writer: asyncio.StreamWriter | None = None
         self._free: list[int] = []
@@ -107,6 +111,17 @@ class WorkerClient:
         """What a later worker starts with, after a change was rejected."""
         self._version, self._settings = version, settings
 
+    def rest(self) -> None:
+        """Free all that the worker holds for this session, until `wake`; as if it were away. Repeatable."""
+        self._resting = True
+        if self._writer is not None:
+            self._writer.transport.abort()
+            self._writer = self._memory = None
+
+    def wake(self) -> None:
+        self._resting = False
+        self._worker_changed.set()
+
     async def close(self) -> None:
         self._unsubscribe()
         self._task.cancel()
@@ -118,7 +133,7 @@ class WorkerClient:
 
     async def _run(self) -> None:
         while True:
-            while self._supervisor.state.phase != "ready":
+            while self._resting or self._supervisor.state.phase != "ready":
                 self._worker_changed.clear()
                 await self._worker_changed.wait()
             try:
@@ -134,6 +149,8 @@ class WorkerClient:
         with contextlib.closing(FrameMemory.create()) as memory:
             reader, writer = await self._connect(memory)
             try:
+                if self._resting:
+                    return
                 writer.write(encode(Open(self._version, self._settings)))
                 self._free, self._memory, self._writer = list(range(SLOTS)), memory, writer
                 self._listener.connected()

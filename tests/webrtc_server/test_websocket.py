@@ -253,7 +253,7 @@ async def test_server_that_stops_says_so(start_server: StartServer) -> None:
 
 
 async def test_full_server_refuses_before_the_upgrade(start_server: StartServer) -> None:
-    server = await start_server("identity", max_sessions=1)
+    server = await start_server("identity", max_sessions=1, queue_length=0)
     async with client_of(server.url) as client:
         await client.message("status")
         with pytest.raises(InvalidStatus) as refused:

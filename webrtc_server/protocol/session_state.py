@@ -3,7 +3,8 @@
 There is no state to get stuck in: what is told is worked out anew from the worker's condition and the input's.
 
     worker ready,  input flowing      running, also while another model is loaded beside the one that paints
-    worker ready,  no input           no_input
+    worker ready,  no input           no_input, also while the worker is freed of the session
+    no place free                     queued
     settings that nothing can paint   passthrough   apply_failed, or loading while a model is being loaded
     worker loading for the first time loading
     worker ended, a new one starts    passthrough   worker_restarting
@@ -41,6 +42,8 @@ class Facts:
     painted: bool = True  # the worker has put this session's settings into force
     refusal: str | None = None  # why nothing can paint with these settings
     load_failure: str | None = None  # a sentence about the model that was to be loaded last
+    place: int | None = None  # in line for a place
+    resting: bool = False  # the worker is freed of it, because it has been silent
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,11 @@ def derive(facts: Facts) -> Condition:
     if facts.worker_failed is not None:
         message = f"No pipeline could be loaded ({facts.worker_failed}). You see your camera."
         return Condition("degraded", Code.MODEL_LOAD_FAILED, message, retry_in=facts.retry_in)
+    if facts.place is not None:
+        message = f"All places are taken. You are number {facts.place} in line, and see your camera meanwhile."
+        return Condition("queued", None, message)
+    if facts.resting:
+        return Condition("no_input", Code.NO_INPUT, NO_INPUT)
     if not facts.worker_connected and facts.worker_ever_ready:
         message = "The picture process is being started again. You see your camera meanwhile."
         return Condition("passthrough", Code.WORKER_RESTARTING, message, facts.progress, facts.retry_in)

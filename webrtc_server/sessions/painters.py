@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline import registry
 from pipeline.settings import Settings
 from pipeline.worker.supervisor import Supervisor, WorkerState
+from webrtc_server.policy.capacity import PaintingCost
 from webrtc_server.sessions.models import Models
 
 
@@ -17,6 +18,7 @@ class Painters:
         self.default = default
         self.reason = f"{registry.ENTRIES[default].title}: {reason}."
         self.available = registry.available(default)
+        self.cost = PaintingCost()
         self.ever_ready = False
         self.failure: str | None = None  # why nothing could be loaded; stays while it is tried again
         self._devices: dict[str, str] = {}  # of the pipelines that were loaded when the worker was last ready
