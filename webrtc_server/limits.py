@@ -29,6 +29,7 @@ GATHER_TIMEOUT = 6.0  # seconds to make an answer
 STUN_GATHER_TIMEOUT = 0.5  # seconds for a STUN server to say our address: one repetition of the question
 RELAY_GATHER_TIMEOUT = 2.0  # seconds for a TURN server to give an address: up to four round trips, and TLS
 CLIENT_ID_LENGTH = 64  # characters
+SMALLEST_SIDE = 16  # pixels of a picture that is painted: less than a block of the codecs
 PENDING_OFFERS = 16  # answered, and not yet connected: each holds two sockets or so until CONNECT_TIMEOUT
 MEASURED_PLACES = 8  # most places where none are configured: more sessions than one event loop carries well
 PLACE_FPS = 10.0  # frames a second that a place is to have at least, where places are measured

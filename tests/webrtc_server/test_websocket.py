@@ -63,8 +63,8 @@ class Client:
 
 
 @asynccontextmanager
-async def client_of(url: str) -> AsyncIterator[Client]:
-    async with connect(url.replace("http", "ws") + "/ws", max_size=2**24) as socket:
+async def client_of(url: str, query: str = "") -> AsyncIterator[Client]:
+    async with connect(url.replace("http", "ws") + "/ws" + query, max_size=2**24) as socket:
         yield Client(socket)
 
 

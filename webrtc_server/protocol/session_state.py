@@ -28,7 +28,7 @@ NO_INPUT = "No picture has come from the camera for a while."
 class Facts:
     """What is known of a session and its worker."""
 
-    worker_connected: bool
+    worker_connected: bool  # or about to be, as soon as there is something to paint
     worker_failed: str | None  # what the worker said when it could not start
     worker_ever_ready: bool
     progress: Loading | None  # of the worker's start, or of `switching`
@@ -43,7 +43,6 @@ class Facts:
     refusal: str | None = None  # why nothing can paint with these settings
     load_failure: str | None = None  # a sentence about the model that was to be loaded last
     place: int | None = None  # in line for a place
-    resting: bool = False  # the worker is freed of it, because it has been silent
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,6 @@ def derive(facts: Facts) -> Condition:
     if facts.place is not None:
         message = f"All places are taken. You are number {facts.place} in line, and see your camera meanwhile."
         return Condition("queued", None, message)
-    if facts.resting:
-        return Condition("no_input", Code.NO_INPUT, NO_INPUT)
     if not facts.worker_connected and facts.worker_ever_ready:
         message = "The picture process is being started again. You see your camera meanwhile."
         return Condition("passthrough", Code.WORKER_RESTARTING, message, facts.progress, facts.retry_in)

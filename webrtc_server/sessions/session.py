@@ -19,7 +19,7 @@ from pipeline.settings import Settings
 from pipeline.worker.client import Picture, WorkerClient
 from pipeline.worker.memory import fits
 from pipeline.worker.messages import Applied, Done, Loading, Rejected
-from webrtc_server.limits import JOIN_TIMEOUT, NO_INPUT_AFTER, QUEUED_FPS, STATUSES_PER_SECOND
+from webrtc_server.limits import JOIN_TIMEOUT, NO_INPUT_AFTER, QUEUED_FPS, SMALLEST_SIDE, STATUSES_PER_SECOND
 from webrtc_server.policy.admission import Place
 from webrtc_server.policy.deadlines import Signs
 from webrtc_server.policy.token_bucket import TokenBucket
@@ -113,13 +113,19 @@ class Session(Generic[P]):
     def put(self, picture: P) -> None:
         """A picture from the client; the newest wins."""
         now = time.monotonic()
-        usable = fits(picture.width, picture.height)
-        self._saw_picture(usable, now)
+        small, large = min(picture.width, picture.height) < SMALLEST_SIDE, not fits(picture.width, picture.height)
+        self._saw_picture(not small and not large, now)
         self.statistics.count("received", now)
-        if not usable:
+        if large:
             self.statistics.dropped["too_large"] += 1
             message = f"A {picture.width}x{picture.height} picture was dropped."
             self._complain(ClientError(Code.FRAME_TOO_LARGE, message))
+            return
+        if small:
+            message = f"A picture of {picture.width}x{picture.height} is too small to be painted."
+            fix = f"Send sides of at least {SMALLEST_SIDE} pixels."
+            self._complain(ClientError(Code.FRAME_TOO_LARGE, message, fix))
+            self._pass_through(picture)
             return
         if self._place is not None:
             self._waiting.put(picture)
@@ -357,9 +363,10 @@ class Session(Generic[P]):
         refusal = self._applier.refusal
         now = time.monotonic()
         last_input = self.signs.picture if self.signs else None
+        would_join = self._is_joining(now) or (self._resting and worker.phase == "ready")
         return derive(
             Facts(
-                worker_connected=self._worker.is_connected or self._is_joining(now),
+                worker_connected=self._worker.is_connected or would_join,
                 worker_failed=self._painters.failure,
                 worker_ever_ready=self._painters.ever_ready,
                 progress=worker.progress,
@@ -374,7 +381,6 @@ class Session(Generic[P]):
                 refusal=refusal.message if refusal else None,
                 load_failure=models.failure(now),
                 place=self._place.number if self._place else None,
-                resting=self._resting,
             )
         )
 
