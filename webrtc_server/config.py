@@ -165,7 +165,18 @@ class Config(BaseModel):
     guidance: float = _session_default("guidance")
     width: int = _session_default("width")
     height: int = _session_default("height")
-    max_sessions: int = Field(default=8, ge=1, le=1000, description="How many sessions are served at a time.")
+    max_sessions: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description=(
+            "How many sessions are painted at a time; unset is measured: as many as leave each 10 frames a second, "
+            "at most 8. Those above it wait in line."
+        ),
+    )
+    queue_length: int = Field(
+        default=8, ge=0, le=1000, description="How many sessions may wait in line for a place; 0 for none."
+    )
     ice_servers: Annotated[tuple[IceServer, ...], NoDecode, BeforeValidator(_ice_servers)] = Field(
         default=(),
         description=(

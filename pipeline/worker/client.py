@@ -69,11 +69,15 @@ class Listener(Protocol):
 
 
 class WorkerClient:
-    def __init__(self, supervisor: Supervisor, listener: Listener, settings: Settings, version: int) -> None:
+    def __init__(
+        self, supervisor: Supervisor, listener: Listener, settings: Settings, version: int, resting: bool = False
+    ) -> None:
+        """`resting`: the worker is not to know of the session before `wake`."""
         self._supervisor = supervisor
         self._listener = listener
         self._settings = settings
         self._version = version
+        self._resting = resting
         self._memory: FrameMemory | None = None  # one a connection: what a lost one left behind writes on its own
         self._writer: asyncio.StreamWriter | None = None
         self._free: list[int] = []
@@ -122,6 +126,17 @@ class WorkerClient:
         self._blame.changed()
         self._worker_changed.set()
 
+    def rest(self) -> None:
+        """Free all that the worker holds for this session, until `wake`; as if it were away. Repeatable."""
+        self._resting = True
+        if self._writer is not None:
+            self._writer.transport.abort()
+            self._writer = self._memory = None
+
+    def wake(self) -> None:
+        self._resting = False
+        self._worker_changed.set()
+
     async def close(self) -> None:
         self._unsubscribe()
         self._task.cancel()
@@ -135,7 +150,7 @@ class WorkerClient:
 
     async def _run(self) -> None:
         while True:
-            while self._supervisor.state.phase != "ready" or self._kept_away:
+            while self._resting or self._kept_away or self._supervisor.state.phase != "ready":
                 self._worker_changed.clear()
                 await self._worker_changed.wait()
             try:
@@ -151,6 +166,8 @@ class WorkerClient:
         with contextlib.closing(FrameMemory.create()) as memory:
             reader, writer = await self._connect(memory)
             try:
+                if self._resting:
+                    return
                 writer.write(encode(Open(self._version, self._settings, self._blame.is_suspect)))
                 self._free, self._memory, self._writer = list(range(SLOTS)), memory, writer
                 self._listener.connected()

@@ -85,6 +85,10 @@ class Camera(MediaStreamTrack):
         self._begun: float | None = None
         self.paused = False
 
+    def resize(self, width: int, height: int) -> None:
+        """From the next picture on, as when a phone is turned."""
+        self._pictures = itertools.cycle(camera_pictures(width, height, 2))
+
     async def recv(self) -> av.VideoFrame:
         now = time.monotonic()
         if self._begun is None:

@@ -16,7 +16,7 @@ from pipeline.settings import InvalidSettings, Settings, merge
 from pipeline.worker.messages import Loading
 from webrtc_server import limits
 from webrtc_server.policy.token_bucket import TokenBucket
-from webrtc_server.protocol.control import ControlProtocol, Outcome, Reply
+from webrtc_server.protocol.control import ControlProtocol, HangUp, Outcome, Reply
 from webrtc_server.protocol.error_codes import TABLE, ClientError, Code, known
 from webrtc_server.protocol.json_guard import parse_object
 from webrtc_server.protocol.messages import (
@@ -357,6 +357,8 @@ SILENT = {"has_input": False, "ever_had_input": True}
         ({"worker_connected": True, "switching": "X"} | SILENT, "no_input", "no_input"),
         ({"switching": "X"} | FLOWING, "passthrough", "worker_restarting"),
         ({"worker_connected": True, "painted": False, "refusal": "odd"} | FLOWING, "passthrough", "apply_failed"),
+        ({"place": 2} | FLOWING, "queued", None),
+        ({"place": 2, "worker_failed": "no wheel"} | FLOWING, "degraded", "model_load_failed"),
     ],
 )
 def test_state_follows_from_the_facts(facts: dict[str, Any], state: str, reason: str | None) -> None:
@@ -384,3 +386,27 @@ def test_words_of_a_load() -> None:
     assert progress_words(Loading("start", 0, 0, "")) == ": start"
     assert progress_words(None) == ""
     assert derive(replace(facts, switching=None, load_failure="It failed.")).message == "It failed."
+
+
+def hung_up(outcomes: list[Outcome]) -> list[Code]:
+    return [outcome.code for outcome in outcomes if isinstance(outcome, HangUp)]
+
+
+def test_violations_end_the_session_and_mistakes_never_do() -> None:
+    protocol, too_large = ControlProtocol(), '"' + "x" * limits.JSON_BYTES + '"'
+    mistakes = ("{", "[]", '{"type": "dance"}', '{"type": "settings", "data": {"steps": 99}}')
+    for number in range(200):
+        for text in mistakes:
+            assert not hung_up(protocol.receive(text, number))
+    for _ in range(limits.VIOLATIONS - 2):
+        assert not hung_up(protocol.receive(too_large, 1000))
+    assert not hung_up(protocol.receive_binary())
+    assert hung_up(protocol.receive(too_large, 1000)) == [Code.TOO_LARGE]
+
+
+def test_violations_above_the_rate_count_too() -> None:
+    protocol = ControlProtocol()
+    for _ in range(int(limits.MESSAGES_BURST)):
+        protocol.receive('{"type": "get_status"}', 0.0)
+    told = [hung_up(protocol.receive("x" * (limits.JSON_BYTES + 1), 0.0)) for _ in range(limits.VIOLATIONS)]
+    assert told == [[]] * (limits.VIOLATIONS - 1) + [[Code.TOO_LARGE]]

@@ -144,7 +144,7 @@ async def test_two_sessions_never_mix(start_server: StartServer) -> None:
 
 
 async def test_places_are_limited_and_a_reload_takes_its_old_place(start_server: StartServer) -> None:
-    server = await start_server("identity", max_sessions=1)
+    server = await start_server("identity", max_sessions=1, queue_length=0)
     first = RtcClient(server.url, client_id="tab")
     await first.connect()
     await first.message("status")

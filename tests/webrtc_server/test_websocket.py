@@ -63,8 +63,8 @@ class Client:
 
 
 @asynccontextmanager
-async def client_of(url: str) -> AsyncIterator[Client]:
-    async with connect(url.replace("http", "ws") + "/ws", max_size=2**24) as socket:
+async def client_of(url: str, query: str = "") -> AsyncIterator[Client]:
+    async with connect(url.replace("http", "ws") + "/ws" + query, max_size=2**24) as socket:
         yield Client(socket)
 
 
@@ -254,7 +254,7 @@ async def test_server_that_stops_says_so(start_server: StartServer) -> None:
 
 
 async def test_full_server_refuses_before_the_upgrade(start_server: StartServer) -> None:
-    server = await start_server("identity", max_sessions=1)
+    server = await start_server("identity", max_sessions=1, queue_length=0)
     async with client_of(server.url) as client:
         await client.message("status")
         with pytest.raises(InvalidStatus) as refused:

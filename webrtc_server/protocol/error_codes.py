@@ -71,7 +71,7 @@ TABLE: dict[Code, Row] = {
     Code.APPLY_FAILED: Row(
         "The settings are valid, but the pipeline could not put them into force.", "Try other values.", 500
     ),
-    Code.BAD_IMAGE: Row("The picture cannot be read.", "Send a whole JPEG or PNG file.", 400, True, 1003),
+    Code.BAD_IMAGE: Row("The picture cannot be read.", "Send a whole JPEG or PNG file.", 400, True, 1008),
     Code.FRAME_TOO_LARGE: Row(
         "The picture is too large.", "Send at most 1920x1080 pixels, and no side over 2048.", 413, close=1009
     ),
@@ -86,7 +86,10 @@ TABLE: dict[Code, Row] = {
     Code.RATE_LIMITED: Row("Too many messages.", "Send at most 50 messages a second.", 429, True, 1008),
     Code.DRAINING: Row("The server is about to stop.", "Try again in a few seconds.", 503, True, 1012),
     Code.SESSION_ENDED: Row(
-        "This session was ended by its owner, or by a newer one of the same client.", "Start a new session.", 410
+        "This session was ended by its owner, or by a newer one of the same client.",
+        "Start a new session.",
+        410,
+        close=1000,
     ),
     Code.UNAUTHORIZED: Row(
         "This server asks for a token.",
@@ -115,7 +118,7 @@ TABLE: dict[Code, Row] = {
     ),
     Code.WORKER_RESTARTING: Row("The picture process is being started again.", "Wait a moment.", 503, True),
     Code.WORKER_STALLED: Row("The picture process does not answer.", "Wait a moment.", 503, True),
-    Code.NO_INPUT: Row("No picture has come from the camera for a while.", "Check the camera.", 409, True),
+    Code.NO_INPUT: Row("No picture has come from the camera for a while.", "Check the camera.", 409, True, 1000),
     Code.ICE_FAILED: Row(
         "The video link could not be opened.", "Let UDP through the firewall, or set up a TURN server.", 504, True
     ),

@@ -110,7 +110,8 @@ class StatusData(BaseModel):
     session_id: str
     view_id: str
     state: State
-    place: int | None = None
+    place: int | None = None  # in line; 1 is next
+    wait_s: float | None = None  # in line: until its turn, estimated; null while there is nothing to base it on
     reason: str | None
     message: str
     since: float

@@ -3,7 +3,8 @@
 There is no state to get stuck in: what is told is worked out anew from the worker's condition and the input's.
 
     worker ready,  input flowing      running, also while another model is loaded beside the one that paints
-    worker ready,  no input           no_input
+    worker ready,  no input           no_input, also while the worker is freed of the session
+    no place free                     queued
     settings that nothing can paint   passthrough   apply_failed, or loading while a model is being loaded
     worker loading for the first time loading
     worker stalled: nothing comes     passthrough   worker_stalled
@@ -30,7 +31,7 @@ NO_INPUT = "No picture has come from the camera for a while."
 class Facts:
     """What is known of a session and its worker."""
 
-    worker_connected: bool
+    worker_connected: bool  # or about to be, as soon as there is something to paint
     worker_failed: str | None  # what the worker said when it could not start, or that it ends again and again
     worker_ever_ready: bool
     progress: Loading | None  # of the worker's start, or of `switching`
@@ -46,6 +47,7 @@ class Facts:
     painted: bool = True  # the worker has put this session's settings into force
     refusal: str | None = None  # why nothing can paint with these settings
     load_failure: str | None = None  # a sentence about the model that was to be loaded last
+    place: int | None = None  # in line for a place
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ def derive(facts: Facts) -> Condition:
     if facts.worker_failed is not None:
         message = f"No pipeline could be loaded ({facts.worker_failed}). You see your camera."
         return Condition("degraded", Code.MODEL_LOAD_FAILED, message, retry_in=facts.retry_in)
+    if facts.place is not None:
+        message = f"All places are taken. You are number {facts.place} in line, and see your camera meanwhile."
+        return Condition("queued", None, message)
     if facts.refusal is not None and (facts.switching is None or not facts.worker_connected):
         return Condition("passthrough", Code.APPLY_FAILED, f"{facts.refusal} {CAMERA}")
     if not facts.worker_connected and facts.worker_ever_ready:

@@ -6,6 +6,7 @@ What each media section is for was decided in `protocol/sdp_guard.py`; aiortc do
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Protocol
 
@@ -22,8 +23,17 @@ from aiortc import (
 )
 from aiortc.exceptions import OperationError
 
-from webrtc_server.limits import CLOSE_TIMEOUT, CONNECT_TIMEOUT, DATA_CHANNEL_LABEL, GATHER_TIMEOUT
+from webrtc_server.limits import (
+    CHANNELS_BURST,
+    CHANNELS_PER_SECOND,
+    CLOSE_TIMEOUT,
+    CONNECT_TIMEOUT,
+    DATA_CHANNEL_LABEL,
+    GATHER_TIMEOUT,
+    VIOLATIONS,
+)
 from webrtc_server.observe.log import get_logger
+from webrtc_server.policy.token_bucket import TokenBucket
 from webrtc_server.protocol import candidates
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.sdp_answer import raise_uplink
@@ -46,9 +56,14 @@ logger = get_logger(__name__)
 class Listener(Protocol):
     """What the owner of a peer hears. Called on the event loop; must not block and must not raise."""
 
+    def connected(self) -> None: ...
     def captured(self, frame: av.VideoFrame) -> None: ...
+
     def refused(self, width: int, height: int) -> None:
         """A picture was not decoded: it is too large, or does not tell its size (0 and 0)."""
+
+    def camera_ended(self) -> None:
+        """The other side said that no more pictures come (RTCP BYE)."""
 
     def channel_opened(self, channel: ControlChannel) -> None: ...
     def text_received(self, text: str) -> None: ...
@@ -77,16 +92,30 @@ class Peer:
         self._reach = reach
         self._listener = listener
         self._channel: ControlChannel | None = None
+        self._openings = TokenBucket(CHANNELS_PER_SECOND, CHANNELS_BURST)
+        self._intruders = 0
         self._input: VideoReceiver | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._input_mid: str | None = None
         self._closed = False
+        self._answering = asyncio.Lock()  # sockets that are gathered after the connection was closed would stay open
         self._connection.on("track", self._on_track)
         self._connection.on("datachannel", self._on_channel)
         self._connection.on("connectionstatechange", self._on_state)
 
     async def answer(self, plan: OfferPlan, painted: PacketTrack) -> str:
         """The answer's SDP, with all candidates. Raises ClientError; the peer is to be closed then."""
+        async with self._answering:
+            await self._negotiate(plan, painted)
+        if self._closed:
+            raise ClientError(Code.ICE_FAILED, CLOSED_MEANWHILE)
+        self._spawn(self._watch_connecting(), "connect timeout")
+        if self._input:
+            self._spawn(self._input.run(), "loss repair")
+        sdp = self._for_clients(str(self._connection.localDescription.sdp))
+        return raise_uplink(sdp, plan.input_mid) if plan.input_mid is not None else sdp
+
+    async def _negotiate(self, plan: OfferPlan, painted: PacketTrack) -> None:
         self._input_mid = plan.input_mid
         try:
             async with asyncio.timeout(GATHER_TIMEOUT):
@@ -100,16 +129,7 @@ class Peer:
         except TimeoutError:
             raise ClientError(Code.ICE_FAILED, "No addresses could be gathered in time.") from None
         except Exception as error:  # aiortc answers what it cannot parse with any exception there is
-            if self._closed:
-                raise ClientError(Code.ICE_FAILED, CLOSED_MEANWHILE) from error
             raise ClientError(Code.BAD_SDP, f"The offer cannot be used ({type(error).__name__}).") from error
-        if self._closed:
-            raise ClientError(Code.ICE_FAILED, CLOSED_MEANWHILE)
-        self._spawn(self._watch_connecting(), "connect timeout")
-        if self._input:
-            self._spawn(self._input.run(), "loss repair")
-        sdp = self._for_clients(str(self._connection.localDescription.sdp))
-        return raise_uplink(sdp, plan.input_mid) if plan.input_mid is not None else sdp
 
     def _for_clients(self, sdp: str) -> str:
         if not candidates.has_candidates(sdp):
@@ -135,14 +155,24 @@ class Peer:
     def _on_track(self, track: MediaStreamTrack) -> None:
         receivers = {t.receiver.track: t.mid for t in self._connection.getTransceivers()}
         if track.kind == "video" and receivers.get(track) == self._input_mid:
-            self._spawn(drain_video(track, self._listener.captured), "drain video")
+            self._spawn(self._drain(track), "drain video")
         else:
             self._spawn(discard(track), "discard")
 
+    async def _drain(self, track: MediaStreamTrack) -> None:
+        await drain_video(track, self._listener.captured)
+        self._listener.camera_ended()
+
     def _on_channel(self, channel: RTCDataChannel) -> None:
-        """The newest channel named `control` is served; older ones and others are closed."""
-        if channel.label != DATA_CHANNEL_LABEL:
+        """The newest channel named `control` is served; older ones and others are closed.
+
+        A peer that opens others again and again, or that one too often, is sent away.
+        """
+        if channel.label != DATA_CHANNEL_LABEL or not self._openings.take(time.monotonic()):
             channel.close()
+            self._intruders += 1
+            if self._intruders >= VIOLATIONS:
+                self._listener.gone(Code.RATE_LIMITED)
             return
         if self._channel:
             self._channel.close()
@@ -155,6 +185,8 @@ class Peer:
             self._listener.gone(Code.ICE_FAILED)
         elif state == "closed":
             self._listener.gone(None)
+        elif state == "connected":
+            self._listener.connected()
 
     async def _watch_connecting(self) -> None:
         await asyncio.sleep(CONNECT_TIMEOUT)
@@ -190,7 +222,7 @@ class Peer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
+            async with asyncio.timeout(GATHER_TIMEOUT + CLOSE_TIMEOUT), self._answering:
                 await self._connection.close()
         except Exception as error:
             logger.warning("peer connection did not close cleanly", error=type(error).__name__)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from webrtc_server.limits import SETTINGS_WAITING
 from webrtc_server.observe.log import get_logger
-from webrtc_server.protocol.control import ControlProtocol, Outcome, Reply
+from webrtc_server.protocol.control import ControlProtocol, HangUp, Outcome, Reply
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.messages import (
     ErrorData,
@@ -38,6 +38,7 @@ class Subject(Protocol):
     def stats(self, now: float) -> StatsData: ...
     def load_model(self, model: str, failed: Callable[[ClientError], None]) -> None: ...
     async def apply(self, patch: dict[str, object]) -> SettingsAppliedData: ...
+    def hang_up(self, reason: Code) -> None: ...
 
 
 class Conversation:
@@ -55,6 +56,10 @@ class Conversation:
         """A message from the client. Never raises."""
         self._carry_out(self._protocol.receive(text, time.monotonic()))
         self._set_timer()
+
+    def receive_binary(self) -> None:
+        """A binary message where only texts belong."""
+        self._carry_out(self._protocol.receive_binary())
 
     def ask(self, patch: dict[str, object]) -> None:
         """Settings that the server itself wants, in the same line as the client's."""
@@ -88,6 +93,8 @@ class Conversation:
             match outcome:
                 case Reply(data, reply_to):
                     self._send(data, reply_to)
+                case HangUp(code):
+                    self._subject.hang_up(code)
                 case SettingsMessage():
                     self._queue(outcome)
                 case GetStatusMessage(id=reply_to):

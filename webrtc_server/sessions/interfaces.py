@@ -8,6 +8,7 @@ from pipeline.frame import Frame
 from pipeline.settings import Settings
 from pipeline.worker.client import Picture
 from pipeline.worker.messages import Done
+from webrtc_server.protocol.error_codes import Code
 from webrtc_server.protocol.messages import ServerData
 
 P_contra = TypeVar("P_contra", bound=Picture, contravariant=True)
@@ -28,5 +29,5 @@ class Transport(Protocol[P_contra]):
     def figures(self) -> dict[str, float | None]:
         """What the transport knows of itself, for `stats`: its own names and units."""
 
-    async def close(self) -> None:
-        """End the connection; bounded, repeatable."""
+    async def close(self, reason: Code | None) -> None:
+        """End the connection, for `reason` if there is one to give; bounded, repeatable, does not raise."""

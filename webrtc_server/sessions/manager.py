@@ -1,4 +1,8 @@
-"""The table of sessions: makes them, finds them, ticks them, ends them. Each session is closed here and only here."""
+"""The table of sessions: makes them, finds them, ticks them, ends them. Each session is closed here and only here.
+
+Who gets a place and who waits is decided in `policy/admission.py`, who has been silent too long in
+`policy/deadlines.py`.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.settings import Settings
-from webrtc_server.limits import CLOSE_TIMEOUT, TOMBSTONE_SECONDS, TOMBSTONES
+from webrtc_server.limits import CLOSE_TIMEOUT, GATHER_TIMEOUT, TOMBSTONE_SECONDS, TOMBSTONES
 from webrtc_server.observe.log import get_logger
+from webrtc_server.policy.admission import Admission, Refusal
+from webrtc_server.policy.deadlines import End, judge
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.sessions.applier import checked
 from webrtc_server.sessions.painters import Painters
@@ -19,25 +25,39 @@ from webrtc_server.sessions.session import Session
 
 TICK = 0.5  # seconds
 RETRY_AFTER = 5  # seconds, told to those who find no place
+_ENDS = {End.SILENT: Code.NO_INPUT, End.UNUSABLE: Code.FRAME_TOO_LARGE}
+_REFUSALS = {
+    Refusal.PENDING: "Too many others are connecting just now.",
+    Refusal.FULL: "All places are taken, and in line too.",
+}
 
 logger = get_logger(__name__)
 
 
 class SessionManager:
-    def __init__(self, painters: Painters, defaults: Settings, max_sessions: int) -> None:
+    def __init__(self, painters: Painters, defaults: Settings, max_sessions: int | None, queue_length: int) -> None:
+        """`max_sessions`: painted at a time; None to measure how many can be."""
         self.painters = painters
         self.sessions: dict[str, Session[Any]] = {}
+        self.admission = Admission(queue_length)
         self.draining = False
         self._defaults = defaults
-        self.max_sessions = max_sessions
+        self._max_sessions = max_sessions
         self._ended: OrderedDict[str, float] = OrderedDict()  # session_id -> when, oldest first
         self._closing: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.Task[None] | None = None
         painters.supervisor.subscribe(lambda state: self._each(Session.refresh))  # after `painters` itself
 
     @property
+    def places(self) -> int:
+        """How many sessions are painted at a time."""
+        return self._max_sessions or self.painters.cost.places()
+
+    @property
     def is_full(self) -> bool:
-        return len(self.sessions) >= self.max_sessions
+        """Whether a newcomer would have to wait, or be turned away."""
+        admission = self.admission
+        return bool(admission.waiting) or len(admission.running) + len(admission.pending) >= self.places
 
     def start(self) -> None:
         self._ticker = asyncio.create_task(self._tick(), name="session ticker")
@@ -46,22 +66,42 @@ class SessionManager:
         """What a session starts with."""
         return self.painters.defaults(self._defaults)
 
-    async def create(self, patch: dict[str, Any] | None, client_id: str | None = None) -> Session[Any]:
-        """A new session; one with the same `client_id` gives way to it. Raises ClientError."""
+    def create(self, patch: dict[str, Any] | None, client_id: str | None = None) -> Session[Any]:
+        """A new session, whose client is yet to connect: see `arrived`. One with the same `client_id` ends, and the new
+        one stands where it stood, on its place or in line. Raises ClientError."""
         if self.draining:
             raise ClientError(Code.DRAINING, retry_after=RETRY_AFTER)
         change = checked(self.default_settings(), patch or {}, self.painters)
-        while older := self._of_client(client_id):  # another may have come while one was being ended
-            await self.end(older, Code.SESSION_ENDED)
-        if self.draining:
-            raise ClientError(Code.DRAINING, retry_after=RETRY_AFTER)
-        if self.is_full:
-            message = f"All {self.max_sessions} places are taken."
-            raise ClientError(Code.CAPACITY, message, retry_after=RETRY_AFTER)
-        session: Session[Any] = Session(self.painters, change.settings, client_id)
+        older = self._of_client(client_id)
+        if older is None and (refusal := self.admission.refusal(self.places)):
+            raise ClientError(Code.CAPACITY, _REFUSALS[refusal], retry_after=RETRY_AFTER)
+        session: Session[Any] = Session(
+            self.painters, change.settings, lambda reason: self.end_soon(session, reason), client_id
+        )
         self.sessions[session.session_id] = session
+        if older is None:
+            self.admission.enter(session.session_id)
+        else:
+            self.admission.take_over(older.session_id, session.session_id)
+            self.end_soon(older, Code.SESSION_ENDED)
+            if session.session_id in self.admission.running:
+                session.seat()
         logger.info("session opened", session=session.view_id, sessions=len(self.sessions))
         return session
+
+    def arrived(self, session: Session[Any], watched: bool = False) -> None:
+        """Its client is connected: to the line, and on to a place if there is one. `watched`: see `Session.arrive`."""
+        if session.session_id in self.sessions:
+            session.arrive(watched)
+            self.admission.connected(session.session_id)
+            self._advance()
+
+    def _advance(self) -> None:
+        now, places = time.monotonic(), self.places
+        for session_id in self.admission.advance(places, now):
+            self.sessions[session_id].seat()
+        for session_id, place in self.admission.line(places).items():
+            self.sessions[session_id].stand(place)
 
     def _of_client(self, client_id: str | None) -> Session[Any] | None:
         if client_id is None:
@@ -83,27 +123,39 @@ class SessionManager:
     async def end(self, session: Session[Any], reason: Code | None = None) -> None:
         """Take it off the table at once and close it, within CLOSE_TIMEOUT or so; repeatable, does not raise.
 
-        `reason` is told to the client: `draining`, `session_ended`, or None where the connection is gone anyhow.
+        `reason` is told to the client; None where the connection is gone anyhow.
         """
+        if self._take_off(session):
+            await self._close(session, reason)
+
+    def end_soon(self, session: Session[Any], reason: Code | None = None) -> None:
+        """`end`, for callbacks that cannot wait; it is off the table when this returns."""
+        if self._take_off(session):
+            task = asyncio.create_task(self._close(session, reason), name="session end")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def _take_off(self, session: Session[Any]) -> bool:
         if self.sessions.pop(session.session_id, None) is None:
-            return
-        self._ended[session.session_id] = time.monotonic()
+            return False
+        now = time.monotonic()
+        self._ended[session.session_id] = now
         while len(self._ended) > TOMBSTONES:
             self._ended.popitem(last=False)
+        self.admission.leave(session.session_id, now)
+        if not self.draining:
+            self._advance()
+        return True
+
+    async def _close(self, session: Session[Any], reason: Code | None) -> None:
         try:
-            async with asyncio.timeout(2 * CLOSE_TIMEOUT):
+            async with asyncio.timeout(GATHER_TIMEOUT + 2 * CLOSE_TIMEOUT):
                 await session.close(reason)
         except TimeoutError:
             logger.error("session did not close in time", session=session.view_id)
         except Exception:
             logger.exception("session did not close cleanly", session=session.view_id)
         logger.info("session ended", session=session.view_id, frames=dict(session.statistics.frames))
-
-    def end_soon(self, session: Session[Any]) -> None:
-        """`end`, for callbacks that cannot wait."""
-        task = asyncio.create_task(self.end(session), name="session end")
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
         """End every session; new ones are refused from now on."""
@@ -119,6 +171,17 @@ class SessionManager:
         while True:
             await asyncio.sleep(TICK)
             self._each(Session.tick)
+            self._each(self._judge)
+            self._advance()  # the number of places may have been measured anew, and so the time to wait
+
+    def _judge(self, session: Session[Any]) -> None:
+        if session.signs is None:
+            return  # the peer's own time to connect is running
+        verdict = judge(session.signs, time.monotonic(), wanted=bool(self.admission.waiting))
+        if verdict.end:
+            self.end_soon(session, _ENDS[verdict.end])
+        elif verdict.rests:
+            session.rest()
 
     def _each(self, act: Callable[[Session[Any]], None]) -> None:
         for session in list(self.sessions.values()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline import registry
 from pipeline.settings import Settings
 from pipeline.worker.supervisor import Supervisor, WorkerState
+from webrtc_server.policy.capacity import PaintingCost
 from webrtc_server.protocol.error_codes import Code, known
 from webrtc_server.sessions.models import Models
 
@@ -18,6 +19,7 @@ class Painters:
         self.default = default
         self.reason = f"{registry.ENTRIES[default].title}: {reason}."
         self.available = registry.available(default)
+        self.cost = PaintingCost()
         self.ever_ready = False
         self.failure: str | None = None  # why nothing can be painted; stays while it is tried again
         self.failure_code = Code.MODEL_LOAD_FAILED

@@ -1,12 +1,13 @@
 """One client's session: its pictures go to the worker and come back, its state is told.
 
 It waits for nothing on the way of a frame: pictures come by `put`, answers by the callbacks of the worker client.
-Settings are `applier.py`'s business, messages `conversation.py`'s. Owned by `manager.py`, which calls `tick` twice
-a second and `close` once.
+Settings are `applier.py`'s business, messages `conversation.py`'s. Owned by `manager.py`, which says where it stands
+(`stand` in line, `seat` on a place, `rest`), calls `tick` twice a second and `close` once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable
@@ -18,7 +19,9 @@ from pipeline.settings import Settings
 from pipeline.worker.client import Picture, WorkerClient
 from pipeline.worker.memory import fits
 from pipeline.worker.messages import Applied, Done, Loading, Rejected
-from webrtc_server.limits import NO_INPUT_AFTER, STATUSES_PER_SECOND
+from webrtc_server.limits import JOIN_TIMEOUT, NO_INPUT_AFTER, QUEUED_FPS, SMALLEST_SIDE, STATUSES_PER_SECOND
+from webrtc_server.policy.admission import Place
+from webrtc_server.policy.deadlines import Signs
 from webrtc_server.policy.token_bucket import TokenBucket
 from webrtc_server.protocol.error_codes import ClientError, Code, known
 from webrtc_server.protocol.messages import (
@@ -49,36 +52,51 @@ class _Told:
     pipeline: str
     device: str
     model: str | None
+    place: int | None
 
     @property
     def milestone(self) -> tuple[object, ...]:
         """What is told at once; the rest, how far a load is, may wait for its turn."""
         condition = self.condition
-        return condition.state, condition.reason, condition.progress is None, self.pipeline, self.device, self.model
+        loads = condition.progress is not None
+        return condition.state, condition.reason, self.place, loads, self.pipeline, self.device, self.model
 
 
 class Session(Generic[P]):
-    """`session_id` is a secret that grants control; `view_id` only lets one watch."""
+    """`session_id` is a secret that grants control; `view_id` only lets one watch.
 
-    def __init__(self, painters: Painters, settings: Settings, client_id: str | None = None) -> None:
+    `signs` of life are there from when the client is connected; pictures are painted from `seat` on.
+    """
+
+    def __init__(
+        self, painters: Painters, settings: Settings, hang_up: Callable[[Code], None], client_id: str | None = None
+    ) -> None:
+        """`hang_up` ends the session, soon."""
         self.session_id = secrets.token_urlsafe(16)
         self.view_id = secrets.token_urlsafe(12)
         self.client_id = client_id
         self.statistics = Statistics()
+        self.signs: Signs | None = None
+        self.hang_up = hang_up
         self.closed = False
         self._close_reason: Code | None = None
         self._painters = painters
         self._transport: Transport[P] | None = None
         self._waiting: Mailbox[P] = Mailbox()
         self._in_flight: dict[int, tuple[P, float]] = {}  # sequence -> picture, when it was given to the worker
-        self._last_input: float | None = None
+        self._place: Place | None = None  # in line
+        self._seated = False
+        self._resting = False
+        self._join_until = float("-inf")  # until when pictures wait for the worker to take this session
+        self._show_timer: asyncio.TimerHandle | None = None  # of a session in line
+        self._shown_at = float("-inf")
         self._told: _Told | None = None  # what the client knows
         self._rebuilding: int | None = None  # the version whose effect is to be seen later
         self._state: State | None = None
         self._since = time.monotonic()
         self._complaints = TokenBucket(1, 1)  # about pictures: one a second
         self._steps = TokenBucket(STATUSES_PER_SECOND, 1)  # of a load
-        self._worker = WorkerClient(painters.supervisor, self, settings, 0)
+        self._worker = WorkerClient(painters.supervisor, self, settings, 0, resting=True)
         self._applier = Applier(self._worker, painters, settings)
         self.conversation = Conversation(self, self._send)
 
@@ -94,11 +112,25 @@ class Session(Generic[P]):
 
     def put(self, picture: P) -> None:
         """A picture from the client; the newest wins."""
-        if not fits(picture.width, picture.height):
+        now = time.monotonic()
+        small, large = min(picture.width, picture.height) < SMALLEST_SIDE, not fits(picture.width, picture.height)
+        if large:
             self.refuse(picture.width, picture.height)
             return
-        self._count_input()
-        if self._worker.takes_pictures:
+        self._count_input(not small, now)
+        if small:
+            message = f"A picture of {picture.width}x{picture.height} is too small to be painted."
+            fix = f"Send sides of at least {SMALLEST_SIDE} pixels."
+            self._complain(ClientError(Code.FRAME_TOO_LARGE, message, fix))
+            self._pass_through(picture)
+            return
+        if self._place is not None:
+            self._waiting.put(picture)
+            self._show_waiting_when_due(now)
+            return
+        if self._seated and self._resting:
+            self._wake(now)
+        if self._worker.takes_pictures or self._is_joining(now):
             self._waiting.put(picture)
             self._submit_waiting()
         else:
@@ -106,14 +138,20 @@ class Session(Generic[P]):
 
     def refuse(self, width: int, height: int) -> None:
         """A picture from the client that is too large, or does not tell its size (0 and 0); it was not decoded."""
-        self._count_input()
+        self._count_input(False, time.monotonic())
         self.statistics.dropped["too_large"] += 1
         size = f"{width}x{height} picture" if width else "picture that does not tell its size"
         self._complain(ClientError(Code.FRAME_TOO_LARGE, f"A {size} was dropped."))
 
-    def _count_input(self) -> None:
-        self._last_input = time.monotonic()
-        self.statistics.count("received", self._last_input)
+    def _count_input(self, usable: bool, now: float) -> None:
+        self.statistics.count("received", now)
+        if self.signs is None:
+            return
+        self.signs.picture = now
+        if usable:
+            self.signs.unusable_since = None
+        elif self.signs.unusable_since is None:
+            self.signs.unusable_since = now
 
     def painted(self, done: Done, frame: Frame) -> None:
         if done.error is None:
@@ -136,6 +174,7 @@ class Session(Generic[P]):
                 self._complain(ClientError(known(done.code), done.error))
         elif self._transport:
             self.statistics.count("painted", time.monotonic())
+            self._painters.cost.add(done.started, done.finished)
             self._transport.painted(source, frame, done)
             self._tell_rebuilt(done.version)
         self._submit_waiting()
@@ -160,10 +199,66 @@ class Session(Generic[P]):
         if self._transport:
             self._transport.unpainted(picture, self.settings, self._applier.version)
 
+    def _show_waiting_when_due(self, now: float) -> None:
+        """In line: the camera as it is, at QUEUED_FPS. The newest waits, so whoever waits for an answer has one."""
+        if self._show_timer is None:
+            delay = max(0.0, self._shown_at + 1 / QUEUED_FPS - now)
+            self._show_timer = asyncio.get_running_loop().call_later(delay, self._show_waiting)
+
+    def _show_waiting(self) -> None:
+        self._show_timer = None
+        if (picture := self._waiting.take()) is not None:
+            self._shown_at = time.monotonic()
+            self._pass_through(picture)
+
+    # Where it stands
+
+    def arrive(self, watched: bool) -> None:
+        """The client is connected, repeatable; `watched`: the connection itself notices that a client is gone."""
+        self.signs = self.signs or Signs(time.monotonic(), watched=watched)
+
+    def heard(self) -> None:
+        """A message came."""
+        if self.signs is not None:
+            self.signs.word = time.monotonic()
+
+    def camera_ended(self) -> None:
+        """No more pictures will come."""
+        if self.signs is not None:
+            self.signs.camera_ended = True
+
+    def stand(self, place: Place) -> None:
+        """In line."""
+        self._place = place
+        self.refresh()
+
+    def seat(self) -> None:
+        """On a place: it is painted from now on."""
+        self._place, self._seated = None, True
+        self._wake(time.monotonic())
+        self.refresh()
+
+    def rest(self) -> None:
+        """It is silent: free what the worker holds for it, until the next picture. Repeatable."""
+        if self._seated and not self._resting:
+            self._resting = True
+            self._worker.rest()
+            self.refresh()
+
+    def _wake(self, now: float) -> None:
+        self._resting, self._join_until = False, now + JOIN_TIMEOUT
+        self._worker.wake()
+
+    def _is_joining(self, now: float) -> bool:
+        """Whether a worker that is ready is about to take this session."""
+        return now < self._join_until and self._painters.supervisor.state.phase == "ready"
+
     # The worker's comings and goings
 
     def connected(self) -> None:
+        self._join_until = float("-inf")
         self.refresh()
+        self._submit_waiting()
 
     def stalled(self) -> None:
         self._give_up_waiting()
@@ -241,12 +336,16 @@ class Session(Generic[P]):
 
     def _known(self) -> _Told:
         pipeline = self.settings.pipeline
-        return _Told(self._derive(), pipeline, self._painters.device(pipeline), self._painters.models.loaded)
+        place = self._place.number if self._place else None
+        return _Told(self._derive(), pipeline, self._painters.device(pipeline), self._painters.models.loaded, place)
 
     def tick(self) -> None:
         """Twice a second: notice a camera that went silent, send the statistics that are due."""
+        now = time.monotonic()
         self.refresh()
-        self.conversation.tick(time.monotonic())
+        self.conversation.tick(now)
+        if self._seated and not self._worker.is_connected and not self._is_joining(now):
+            self._show_waiting()  # it waited for a worker that did not come
 
     def status(self) -> StatusData:
         condition = self._derive()
@@ -256,6 +355,8 @@ class Session(Generic[P]):
             session_id=self.session_id,
             view_id=self.view_id,
             state=condition.state,
+            place=self._place.number if self._place else None,
+            wait_s=round(self._place.wait) if self._place and self._place.wait is not None else None,
             reason=condition.reason,
             message=condition.message or self._painters.why(self.settings.pipeline),
             since=self._since,
@@ -289,16 +390,18 @@ class Session(Generic[P]):
         models = self._painters.models
         refusal = self._applier.refusal
         now = time.monotonic()
+        last_input = self.signs.picture if self.signs else None
+        would_join = self._is_joining(now) or (self._resting and worker.phase == "ready")
         return derive(
             Facts(
-                worker_connected=self._worker.is_connected,
+                worker_connected=self._worker.is_connected or would_join,
                 worker_failed=self._painters.failure,
                 worker_failure_code=self._painters.failure_code,
                 worker_stalled=worker.phase == "stalled",
                 worker_ever_ready=self._painters.ever_ready,
                 progress=worker.progress,
-                has_input=self._last_input is not None and now - self._last_input <= NO_INPUT_AFTER,
-                ever_had_input=self._last_input is not None,
+                has_input=last_input is not None and now - last_input <= NO_INPUT_AFTER,
+                ever_had_input=last_input is not None,
                 closed=self.closed,
                 close_reason=self._close_reason,
                 retry_in=worker.retry_in,
@@ -307,6 +410,7 @@ class Session(Generic[P]):
                 painted=self._applier.painted,
                 refusal=refusal.message if refusal else None,
                 load_failure=models.failure(now),
+                place=self._place.number if self._place else None,
             )
         )
 
@@ -319,15 +423,17 @@ class Session(Generic[P]):
             self._transport.send(data, reply_to)
 
     async def close(self, reason: Code | None) -> None:
-        """Say goodbye, end the connection, free the worker's part. Bounded by the transport's own limit."""
+        """Say goodbye, free the worker's part, end the connection. Bounded by the transport's own limit."""
         if self.closed:
             return
         self.closed, self._close_reason = True, reason
         self.refresh()
+        if self._show_timer:
+            self._show_timer.cancel()
         await self.conversation.close()
-        if self._transport:
-            await self._transport.close()
         await self._worker.close()
+        if self._transport:
+            await self._transport.close(reason)
 
 
 def _progress(loading: Loading | None) -> ProgressData | None:

@@ -26,12 +26,21 @@ from webrtc_server.sessions.session import Session
 
 
 class WebRtcTransport:
-    """Implements `sessions.interfaces.Transport` and `rtc.peer.Listener`. `gone` is called once the peer is lost."""
+    """Implements `sessions.interfaces.Transport` and `rtc.peer.Listener`.
+
+    `arrived` is called once the peer is connected, `gone` with a reason, or None, once it is lost.
+    """
 
     def __init__(
-        self, session: Session[VideoPicture], reach: Reach, sending: Sending, gone: Callable[[], None]
+        self,
+        session: Session[VideoPicture],
+        reach: Reach,
+        sending: Sending,
+        arrived: Callable[[], None],
+        gone: Callable[[Code | None], None],
     ) -> None:
         self._session = session
+        self._arrived = arrived
         self._gone = gone
         self._peer = Peer(reach, self)
         self._track = PaintedTrack(self._count_sent, self._plain)
@@ -51,6 +60,9 @@ class WebRtcTransport:
 
     # rtc.peer.Listener
 
+    def connected(self) -> None:
+        self._arrived()
+
     def captured(self, frame: av.VideoFrame) -> None:
         if fits(frame.width, frame.height):  # the session counts and refuses the others, if any came this far
             self._track.captured(frame)
@@ -59,21 +71,24 @@ class WebRtcTransport:
     def refused(self, width: int, height: int) -> None:
         self._session.refuse(width, height)
 
+    def camera_ended(self) -> None:
+        self._session.camera_ended()
+
     def channel_opened(self, channel: ControlChannel) -> None:
         self._channel = channel
         self._session.greet()
 
     def text_received(self, text: str) -> None:
+        self._session.heard()
         self._session.conversation.receive_text(text)
 
     def binary_received(self) -> None:
-        message = "Binary messages are not taken on this channel: the video track carries the pictures."
-        self.send(ErrorData.of(ClientError(Code.BAD_MESSAGE, message)))
+        self._session.conversation.receive_binary()
 
     def gone(self, reason: Code | None) -> None:
         if reason:
             self.send(ErrorData.of(ClientError(reason)))
-        self._gone()
+        self._gone(reason)
 
     # sessions.interfaces.Transport
 
@@ -98,7 +113,7 @@ class WebRtcTransport:
     async def _fetch_numbers(self) -> None:
         self._numbers = await self._peer.numbers()
 
-    async def close(self) -> None:
+    async def close(self, reason: Code | None) -> None:
         if self._numbers_task:
             self._numbers_task.cancel()
             await asyncio.gather(self._numbers_task, return_exceptions=True)

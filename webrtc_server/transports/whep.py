@@ -34,6 +34,12 @@ class WhepViewer:
 
     # rtc.peer.Listener
 
+    def connected(self) -> None:
+        """Nothing waits for it."""
+
+    def camera_ended(self) -> None:
+        """Never called, as `captured`."""
+
     def captured(self, frame: av.VideoFrame) -> None:
         """Never called: the plan has no input."""
 

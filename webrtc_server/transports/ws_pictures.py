@@ -1,16 +1,15 @@
 """A session over one WebSocket: JPEG or PNG pictures in and out as binary messages, JSON as text.
 
 One task decodes, one task writes; between them and the session every place holds one picture, the newest. Knows no
-web framework: it is given two functions that send.
+web framework: it is given the functions that send, and one that cuts the connection when the client does not read.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,20 +22,21 @@ from pipeline.picture_file import decode, encode
 from pipeline.picture_parts import FileFormat
 from pipeline.settings import Settings
 from pipeline.worker.messages import Done
-from webrtc_server.limits import CLOSE_TIMEOUT, IMAGE_BYTES
+from webrtc_server.limits import BAD_PICTURES, CLOSE_TIMEOUT, IMAGE_BYTES, WS_SEND_TIMEOUT
 from webrtc_server.protocol import messages
-from webrtc_server.protocol.error_codes import ClientError, Code, known
+from webrtc_server.protocol.error_codes import TABLE, ClientError, Code, known
 from webrtc_server.protocol.messages import ErrorData, ProcessedFrameData, ServerData
 from webrtc_server.sessions.mailbox import Mailbox
 from webrtc_server.sessions.session import Session
 
 TEXTS_WAITING = 64  # messages the client has not read; older ones are dropped
+NORMAL_CLOSURE = 1000  # RFC 6455 section 7.4.1
 
 
 class Socket(Protocol):
     def send_str(self, data: str) -> Awaitable[None]: ...
     def send_bytes(self, data: bytes) -> Awaitable[None]: ...
-    def close(self) -> Awaitable[object]: ...
+    def close(self, *, code: int) -> Awaitable[object]: ...
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,17 @@ class _Result:
 class WebSocketTransport:
     """Implements `sessions.interfaces.Transport`. `codec` is where pictures are decoded and encoded."""
 
-    def __init__(self, session: Session[StillPicture], socket: Socket, codec: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, session: Session[StillPicture], socket: Socket, cut: Callable[[], None], codec: ThreadPoolExecutor
+    ) -> None:
+        """`cut` ends the connection without a word, at once; repeatable."""
         self._session = session
         self._socket = socket
+        self._cut = cut
         self._codec = codec
         self._inputs = 0
-        self._bad_inputs = 0
+        self._bad_inputs = 0  # since the last answer
+        self._bad_in_row = 0
         self._outputs = 0
         self._last_input = 0
         self._received: Mailbox[tuple[int, bytes, float]] = Mailbox()
@@ -97,9 +102,11 @@ class WebSocketTransport:
         session.greet()
 
     def receive_text(self, text: str) -> None:
+        self._session.heard()
         self._session.conversation.receive_text(text)
 
     def receive_binary(self, data: bytes) -> None:
+        self._session.heard()  # a picture too, if a bad one
         self._inputs += 1
         if len(data) > IMAGE_BYTES:
             self._refuse(ClientError(Code.TOO_LARGE, f"The picture file has more than {IMAGE_BYTES >> 20} MiB."))
@@ -123,15 +130,19 @@ class WebSocketTransport:
     def figures(self) -> dict[str, float | None]:
         return {"late": float(self._results.dropped), "newer_undecoded": float(self._received.dropped)}
 
-    async def close(self) -> None:
+    async def close(self, reason: Code | None) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(TimeoutError, ConnectionError):
+        try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 while self._texts:
                     await self._socket.send_str(self._texts.popleft())
-                await self._socket.close()
+                await self._socket.close(code=TABLE[reason].close if reason else NORMAL_CLOSURE)
+        except (TimeoutError, ConnectionError, RuntimeError):  # it does not read, is gone, or was never opened
+            pass
+        finally:
+            self._cut()
 
     def _answer(self, result: _Result) -> None:
         self._session.statistics.stages["server"].add((time.monotonic() - result.source.arrived) * 1000)
@@ -140,7 +151,10 @@ class WebSocketTransport:
 
     def _refuse(self, error: ClientError) -> None:
         self._bad_inputs += 1
+        self._bad_in_row += 1
         self.send(ErrorData.of(error))
+        if self._bad_in_row >= BAD_PICTURES:
+            self._session.hang_up(Code.BAD_IMAGE)
 
     async def _decode_for_ever(self) -> None:
         loop = asyncio.get_running_loop()
@@ -156,6 +170,7 @@ class WebSocketTransport:
             except BadFrame as error:
                 self._refuse(ClientError(known(error.code), error.message, error.fix))
                 continue
+            self._bad_in_row = 0
             self._session.put(StillPicture(frame, file_format, input_seq, arrived, time.monotonic()))
 
     async def _write_for_ever(self) -> None:
@@ -164,12 +179,18 @@ class WebSocketTransport:
                 await self._to_write.wait()
                 self._to_write.clear()
                 while self._texts:
-                    await self._socket.send_str(self._texts.popleft())
+                    await self._send_text(self._texts.popleft())
                 result = self._results.take()
                 if result is not None:
                     await self._write_result(result)
         except ConnectionError:
             pass  # the reading side notices too, and ends the session
+        except TimeoutError:
+            self._cut()  # which the reading side notices
+
+    async def _send_text(self, text: str) -> None:
+        async with asyncio.timeout(WS_SEND_TIMEOUT):
+            await self._socket.send_str(text)
 
     async def _write_result(self, result: _Result) -> None:
         source, frame = result.source, result.frame
@@ -199,5 +220,6 @@ class WebSocketTransport:
         self._outputs += 1
         self._last_input, self._bad_inputs = source.input_seq, 0
         self._session.statistics.count("sent", now)
-        await self._socket.send_str(messages.encode(description))
-        await self._socket.send_bytes(data)
+        await self._send_text(messages.encode(description))
+        async with asyncio.timeout(WS_SEND_TIMEOUT):
+            await self._socket.send_bytes(data)

@@ -46,7 +46,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     """The whole server as an aiohttp application; its worker starts and ends with it. Needs a running event loop."""
     supervisor = Supervisor(_with_fallbacks(pipeline), worker_module, _worker_environment(config))
     painters = Painters(supervisor, pipeline, reason, config.model)
-    manager = SessionManager(painters, config.session_settings(pipeline), config.max_sessions)
+    manager = SessionManager(painters, config.session_settings(pipeline), config.max_sessions, config.queue_length)
     codec = ThreadPoolExecutor(CODEC_THREADS, "pictures")
     encoding = ThreadPoolExecutor(ENCODER_THREADS, "encode")
     viewers = Viewers()

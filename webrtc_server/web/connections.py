@@ -53,7 +53,9 @@ class Runner(web.AppRunner):
 
     def __init__(self, app: web.Application, config: Config, shutdown_timeout: float) -> None:
         super().__init__(app, shutdown_timeout=shutdown_timeout)
-        self._most = max(CONNECTIONS, 2 * config.max_sessions)  # a session on /ws is one connection, its page has more
+        self._most = max(
+            CONNECTIONS, 2 * (config.max_sessions or 0)
+        )  # a session on /ws is one connection, its page has more
         self._proxies = [ipaddress.ip_network(network) for network in config.trusted_proxies]
 
     async def _make_server(self) -> Server:

@@ -74,7 +74,8 @@ class InfoApi:
                 "model": self._painters.models.loaded,
                 "models": list(self._painters.models.choices()),
                 "sessions": len(self._manager.sessions),
-                "max_sessions": self._manager.max_sessions,
+                "max_sessions": self._manager.places,
+                "queued": len(self._manager.admission.waiting),
                 "worker_restarts": self._painters.supervisor.restarts,
                 "version": version(),
             }

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from webrtc_server.limits import OFFER_BYTES
+from webrtc_server.limits import CLIENT_ID_LENGTH, OFFER_BYTES
 from webrtc_server.protocol.error_codes import Code
 from webrtc_server.protocol.sdp_guard import plan
 from webrtc_server.rtc.reach import Reach
@@ -24,7 +24,7 @@ class OfferBody(BaseModel):
     sdp: str
     type: Literal["offer"]
     settings: dict[str, Any] | None = None
-    client_id: str | None = Field(default=None, min_length=1, max_length=64)
+    client_id: str | None = Field(default=None, min_length=1, max_length=CLIENT_ID_LENGTH)
 
 
 class SessionApi:
@@ -45,9 +45,15 @@ class SessionApi:
         """A complete offer in, a complete answer out."""
         body = await read_model(request, OfferBody, OFFER_BYTES)
         offered = plan(body.sdp)  # first, for a bad offer must not end the session that a good one would take over
-        session = await self._manager.create(body.settings, body.client_id)
+        session = self._manager.create(body.settings, body.client_id)
         try:
-            transport = WebRtcTransport(session, self._reach, self._sending, lambda: self._manager.end_soon(session))
+            transport = WebRtcTransport(
+                session,
+                self._reach,
+                self._sending,
+                arrived=lambda: self._manager.arrived(session),
+                gone=lambda reason: self._manager.end_soon(session, reason),
+            )
             sdp = await transport.answer(offered)
         except BaseException:
             await self._manager.end(session)

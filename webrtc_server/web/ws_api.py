@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import WSMsgType, web
 
-from webrtc_server.limits import WS_HEARTBEAT, WS_MESSAGE_BYTES
+from webrtc_server.limits import CLIENT_ID_LENGTH, WS_HEARTBEAT, WS_MESSAGE_BYTES
 from webrtc_server.policy.tokens import SUBPROTOCOL
+from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.transports.ws_pictures import WebSocketTransport
 
@@ -21,16 +22,20 @@ class WebSocketApi:
         return [web.get("/ws", self.connect)]
 
     async def connect(self, request: web.Request) -> web.WebSocketResponse:
-        """Compression is off: pictures do not shrink, and a small message could unpack into a large one."""
+        """`?client_id=` is that of `/offer`. Compression is off: pictures do not shrink, and a small message could
+        unpack into a large one.
+        """
         socket = web.WebSocketResponse(
             max_msg_size=WS_MESSAGE_BYTES, compress=False, heartbeat=WS_HEARTBEAT, protocols=(SUBPROTOCOL,)
         )
         if not socket.can_prepare(request).ok:
             raise web.HTTPUpgradeRequired(reason="This address speaks WebSocket only.")
-        session = await self._manager.create(None)
+        session = self._manager.create(None, _client_id(request))
         try:
             await socket.prepare(request)
-            transport = WebSocketTransport(session, socket, self._codec)
+            self._manager.arrived(session, watched=True)
+            assert request.transport  # there is one while the handler runs
+            transport = WebSocketTransport(session, socket, request.transport.abort, self._codec)
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
                     transport.receive_text(message.data)
@@ -39,3 +44,10 @@ class WebSocketApi:
         finally:
             await self._manager.end(session)
         return socket
+
+
+def _client_id(request: web.Request) -> str | None:
+    given = request.query.get("client_id")
+    if given is not None and not 1 <= len(given) <= CLIENT_ID_LENGTH:
+        raise ClientError(Code.BAD_MESSAGE, f"client_id has 1 to {CLIENT_ID_LENGTH} characters.")
+    return given
