@@ -140,6 +140,15 @@ class Config(BaseModel):
     width: int = _session_default("width")
     height: int = _session_default("height")
     max_sessions: int = Field(default=8, ge=1, le=1000, description="How many sessions are served at a time.")
+    drain_seconds: float = Field(
+        default=20,
+        ge=0,
+        le=3600,
+        description=(
+            "Seconds that sessions have to leave by themselves after SIGTERM, before they are ended. What stops the "
+            "process must wait ten seconds longer (compose: stop_grace_period)."
+        ),
+    )
     ice_servers: Annotated[tuple[IceServer, ...], NoDecode, BeforeValidator(_ice_servers)] = Field(
         default=(),
         description=(

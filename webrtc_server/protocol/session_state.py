@@ -8,6 +8,7 @@ There is no state to get stuck in: what is told is worked out anew from the work
     worker loading for the first time loading
     worker ended, a new one starts    passthrough   worker_restarting
     worker cannot start               degraded      model_load_failed
+    the server is about to stop       draining      pictures go on as they are until it does
     ended by the server               closed        draining: come back soon; session_ended: do not
 """
 
@@ -20,6 +21,7 @@ from pipeline.worker.messages import Loading
 from webrtc_server.protocol.error_codes import Code
 from webrtc_server.protocol.messages import State
 
+DRAINING = "The server is about to stop, and will end this session. Until then your picture goes on."
 NO_INPUT = "No picture has come from the camera for a while."
 
 
@@ -35,6 +37,7 @@ class Facts:
     ever_had_input: bool
     closed: bool = False
     close_reason: Code | None = None
+    draining: bool = False  # the server is about to stop
     retry_in: float | None = None
     switching: str | None = None  # title of the model that is being loaded beside what paints
     switching_mine: bool = False  # whether it is to take the place of what paints this session
@@ -57,6 +60,8 @@ class Condition:
 def derive(facts: Facts) -> Condition:
     if facts.closed:
         return Condition("closed", facts.close_reason, "The session has ended.")
+    if facts.draining:
+        return Condition("draining", Code.DRAINING, DRAINING)
     if facts.worker_failed is not None:
         message = f"No pipeline could be loaded ({facts.worker_failed}). You see your camera."
         return Condition("degraded", Code.MODEL_LOAD_FAILED, message, retry_in=facts.retry_in)

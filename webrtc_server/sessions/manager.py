@@ -30,6 +30,7 @@ class SessionManager:
         self.draining = False
         self._defaults = defaults
         self.max_sessions = max_sessions
+        self._left = asyncio.Event()  # set by each session that leaves
         self._ended: OrderedDict[str, float] = OrderedDict()  # session_id -> when, oldest first
         self._closing: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.Task[None] | None = None
@@ -87,6 +88,7 @@ class SessionManager:
         """
         if self.sessions.pop(session.session_id, None) is None:
             return
+        self._left.set()
         self._ended[session.session_id] = time.monotonic()
         while len(self._ended) > TOMBSTONES:
             self._ended.popitem(last=False)
@@ -105,8 +107,22 @@ class SessionManager:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
+    async def drain(self, seconds: float) -> None:
+        """Refuse new sessions, tell the others when they will be ended, and wait that long for them to leave."""
+        self.draining = True
+        if not self.sessions:
+            return
+        logger.info("draining", sessions=len(self.sessions), seconds=seconds)
+        deadline = time.monotonic() + seconds
+        self._each(lambda session: session.ends_at(deadline))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.sessions:
+                    self._left.clear()
+                    await self._left.wait()
+
     async def close(self) -> None:
-        """End every session; new ones are refused from now on."""
+        """End every session; new ones are refused from now on. Repeatable."""
         self.draining = True
         if self._ticker:
             self._ticker.cancel()

@@ -30,6 +30,7 @@ from webrtc_server.protocol.messages import (
     StatsData,
     StatusData,
 )
+from webrtc_server.protocol.readiness import Flow
 from webrtc_server.protocol.session_state import Condition, Facts, derive
 from webrtc_server.sessions.applier import Applier
 from webrtc_server.sessions.conversation import Conversation
@@ -72,6 +73,9 @@ class Session(Generic[P]):
         self._waiting: Mailbox[P] = Mailbox()
         self._in_flight: dict[int, tuple[P, float]] = {}  # sequence -> picture, when it was given to the worker
         self._last_input: float | None = None
+        self._flowing_since: float | None = None  # pictures have come without a gap, to one and the same worker
+        self._last_answer: float | None = None  # of the worker, to a picture
+        self._ends_at: float | None = None  # when the server, which is about to stop, ends it
         self._told: _Told | None = None  # what the client knows
         self._rebuilding: int | None = None  # the version whose effect is to be seen later
         self._state: State | None = None
@@ -95,6 +99,8 @@ class Session(Generic[P]):
     def put(self, picture: P) -> None:
         """A picture from the client; the newest wins."""
         now = time.monotonic()
+        if self._flowing_since is None or not self._has_input(now):
+            self._flowing_since = now
         self._last_input = now
         self.statistics.count("received", now)
         if not fits(picture.width, picture.height):
@@ -109,6 +115,7 @@ class Session(Generic[P]):
 
     def painted(self, done: Done, frame: Frame) -> None:
         source, submitted = self._in_flight.pop(done.sequence)
+        self._last_answer = time.monotonic()
         self.statistics.stages["waited"].add((done.started - submitted) * 1000)
         self.statistics.stages["pipeline"].add((done.finished - done.started) * 1000)
         if done.error is not None:
@@ -141,9 +148,19 @@ class Session(Generic[P]):
         if self._transport:
             self._transport.unpainted(picture, self.settings, self._applier.version)
 
+    def flow(self, now: float) -> Flow | None:
+        """What `readyz` goes by; None unless pictures come that the worker is to paint."""
+        if self._flowing_since is None or not (self._has_input(now) and self._applier.painted):
+            return None
+        return Flow(self._flowing_since, self._last_answer)
+
+    def _has_input(self, now: float) -> bool:
+        return self._last_input is not None and now - self._last_input <= NO_INPUT_AFTER
+
     # The worker's comings and goings
 
     def connected(self) -> None:
+        self._flowing_since = None
         self.refresh()
 
     def lost(self) -> None:
@@ -212,6 +229,14 @@ class Session(Generic[P]):
         pipeline = self.settings.pipeline
         return _Told(self._derive(), pipeline, self._painters.device(pipeline), self._painters.models.loaded)
 
+    def ends_at(self, when: float) -> None:
+        """Tell the client that the server will end it at `when`, of the monotonic clock."""
+        self._ends_at = when
+        self.refresh()
+
+    def _remaining(self) -> float | None:
+        return None if self._ends_at is None else max(0.0, self._ends_at - time.monotonic())
+
     def tick(self) -> None:
         """Twice a second: notice a camera that went silent, send the statistics that are due."""
         self.refresh()
@@ -228,7 +253,7 @@ class Session(Generic[P]):
             reason=condition.reason,
             message=condition.message or self._painters.why(self.settings.pipeline),
             since=self._since,
-            retry_in_s=condition.retry_in,
+            retry_in_s=self._remaining() if condition.state == "draining" else condition.retry_in,
             progress=_progress(condition.progress),
             pipeline=self.settings.pipeline,
             pipelines=list(self._painters.available),
@@ -264,10 +289,11 @@ class Session(Generic[P]):
                 worker_failed=self._painters.failure,
                 worker_ever_ready=self._painters.ever_ready,
                 progress=worker.progress,
-                has_input=self._last_input is not None and now - self._last_input <= NO_INPUT_AFTER,
+                has_input=self._has_input(now),
                 ever_had_input=self._last_input is not None,
                 closed=self.closed,
                 close_reason=self._close_reason,
+                draining=self._ends_at is not None,
                 retry_in=worker.retry_in,
                 switching=models.switching.title if models.switching else None,
                 switching_mine=self.settings.pipeline == models.pipeline,
@@ -292,9 +318,11 @@ class Session(Generic[P]):
         self.closed, self._close_reason = True, reason
         self.refresh()
         await self.conversation.close()
-        if self._transport:
-            await self._transport.close()
-        await self._worker.close()
+        try:
+            if self._transport:
+                await self._transport.close()
+        finally:
+            await self._worker.close()
 
 
 def _progress(loading: Loading | None) -> ProgressData | None:

@@ -126,11 +126,20 @@ class WebSocketTransport:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                while self._texts:
-                    await self._socket.send_str(self._texts.popleft())
-                await self._socket.close()
+        # A task of its own: aiohttp has one future for all that wait for a slow reader, and the task above that was
+        # cancelled while it waited has cancelled it, and so whoever sends next.
+        goodbye = asyncio.create_task(self._say_goodbye(), name="ws goodbye")
+        try:
+            await asyncio.wait([goodbye], timeout=CLOSE_TIMEOUT)
+        finally:
+            goodbye.cancel()
+            await asyncio.gather(goodbye, return_exceptions=True)
+
+    async def _say_goodbye(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            while self._texts:
+                await self._socket.send_str(self._texts.popleft())
+            await self._socket.close()
 
     def _answer(self, result: _Result) -> None:
         self._session.statistics.stages["server"].add((time.monotonic() - result.source.arrived) * 1000)
