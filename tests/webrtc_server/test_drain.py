@@ -12,6 +12,7 @@ import aiohttp
 import numpy as np
 import pytest
 from PIL import Image
+from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -20,7 +21,7 @@ from tests.fakes.rtc_client import OfferRefused, RtcClient
 from tests.fakes.whep_client import WhepClient
 from tests.webrtc_server.test_websocket import as_file, client_of
 from webrtc_server.config import Config
-from webrtc_server.limits import STOP_TIMEOUT
+from webrtc_server.limits import CLOSE_TIMEOUT, STOP_TIMEOUT
 from webrtc_server.web.app import MANAGER, SUPERVISOR, VIEWERS, drain, end_sessions
 from webrtc_server.web.process import SIGNALS, Signals
 
@@ -116,6 +117,23 @@ async def test_a_client_that_reads_nothing_does_not_hold_the_end(start_server: S
         await server.close()
         assert time.monotonic() - begun < STOP_TIMEOUT + 4
     assert not server.manager.sessions
+
+
+async def test_a_session_that_does_not_end_is_given_up(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webrtc_server.web.app.STOP_TIMEOUT", 0.2)
+    server = await start_server("identity")
+    async with client_of(server.url):
+        [session] = server.manager.sessions.values()
+        assert session._transport
+        close = session._transport.close
+        monkeypatch.setattr(session._transport, "close", asyncio.Event().wait)
+        with capture_logs() as log:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await end_sessions(server.app)
+        assert "not every session ended in time" in [entry["event"] for entry in log]
+        await close()
 
 
 async def test_a_worker_that_hears_nothing_is_killed_and_at_once_if_asked_twice(start_server: StartServer) -> None:
