@@ -14,4 +14,4 @@ from webrtc_server.web.process import run
 
 if __name__ == "__main__":
     add_entries()
-    sys.exit(run(config.load({"port": 0}), sys.argv[1], "asked for", WORKER))
+    sys.exit(run(config.load({}), sys.argv[1], "asked for", WORKER))
