@@ -26,12 +26,16 @@ WORKDIR /tmp
 USER 10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
+# Asks where the server listens, which need not be the loopback.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen('http://127.0.0.1:' + os.environ.get('LIVE_DIFFUSION_PORT', '8000') + '/healthz', timeout=2)"]
+    CMD ["python", "-c", "import http.client as c, os; e = os.environ.get; h = c.HTTPConnection(e('LIVE_DIFFUSION_HOST') or '127.0.0.1', int(e('LIVE_DIFFUSION_PORT') or 8000), timeout=2); h.request('GET', '/healthz', headers={'Host': 'localhost'}); raise SystemExit(h.getresponse().status != 200)"]
 ENTRYPOINT ["live-diffusion"]
 CMD ["serve"]
 
 FROM base AS cuda
+USER root
+RUN install --directory --owner=10001 /models
+USER 10001
 COPY --from=build-cuda /opt/live-diffusion /opt/live-diffusion
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility,video
 

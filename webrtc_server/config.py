@@ -177,6 +177,15 @@ class Config(BaseModel):
     queue_length: int = Field(
         default=8, ge=0, le=1000, description="How many sessions may wait in line for a place; 0 for none."
     )
+    drain_seconds: float = Field(
+        default=20,
+        ge=0,
+        le=3600,
+        description=(
+            "Seconds that sessions have to leave by themselves after SIGTERM, before they are ended. What stops the "
+            "process must wait ten seconds longer (compose: stop_grace_period)."
+        ),
+    )
     ice_servers: Annotated[tuple[IceServer, ...], NoDecode, BeforeValidator(_ice_servers)] = Field(
         default=(),
         description=(

@@ -20,7 +20,7 @@ from webrtc_server.config import Config
 
 
 class Server:
-    """Stands where `webrtc_server.web.app` stands: notes how it was run, and ends as it is told."""
+    """Stands where `webrtc_server.web.process` stands: notes how it was run, and ends as it is told."""
 
     def __init__(self) -> None:
         self.runs: list[tuple[Config, str, str]] = []
@@ -37,9 +37,9 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
     stand_in = Server()
-    module = types.ModuleType("webrtc_server.web.app")
+    module = types.ModuleType("webrtc_server.web.process")
     module.run = stand_in.run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "webrtc_server.web.app", module)
+    monkeypatch.setitem(sys.modules, "webrtc_server.web.process", module)
     monkeypatch.setattr("webrtc_server.observe.log.setup", lambda level, fmt, secrets: None)
     monkeypatch.chdir(tmp_path)  # a .env of the checkout must not decide what these tests see
     return stand_in

@@ -359,6 +359,9 @@ SILENT = {"has_input": False, "ever_had_input": True}
         ({"worker_connected": True, "painted": False, "refusal": "odd"} | FLOWING, "passthrough", "apply_failed"),
         ({"place": 2} | FLOWING, "queued", None),
         ({"place": 2, "worker_failed": "no wheel"} | FLOWING, "degraded", "model_load_failed"),
+        ({"worker_connected": True, "draining": True} | FLOWING, "draining", "draining"),
+        ({"worker_failed": "odd", "draining": True} | FLOWING, "draining", "draining"),
+        ({"draining": True, "closed": True, "close_reason": "draining"} | FLOWING, "closed", "draining"),
     ],
 )
 def test_state_follows_from_the_facts(facts: dict[str, Any], state: str, reason: str | None) -> None:

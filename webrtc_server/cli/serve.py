@@ -74,7 +74,7 @@ def serve(
         from webrtc_server.cli.browser import open_when_listening
 
         open_when_listening(settings.host, settings.port)
-    from webrtc_server.web.app import run  # here, so that --help and a wrong value answer at once
+    from webrtc_server.web.process import run  # here, so that --help and a wrong value answer at once
 
     try:
         code = run(settings, choice.name, choice.reason)

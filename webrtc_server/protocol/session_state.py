@@ -11,6 +11,7 @@ There is no state to get stuck in: what is told is worked out anew from the work
     worker ended, a new one starts    passthrough   worker_restarting
     worker cannot start               degraded      model_load_failed
     worker ends again and again       degraded      worker_restarting
+    the server is about to stop       draining      pictures go on as they are until it does
     ended by the server               closed        draining: come back soon; session_ended: do not
 """
 
@@ -24,6 +25,7 @@ from webrtc_server.protocol.error_codes import Code
 from webrtc_server.protocol.messages import State
 
 CAMERA = "You see your camera."
+DRAINING = "The server is about to stop, and will end this session. Until then your picture goes on."
 NO_INPUT = "No picture has come from the camera for a while."
 
 
@@ -41,6 +43,7 @@ class Facts:
     worker_stalled: bool = False
     closed: bool = False
     close_reason: Code | None = None
+    draining: bool = False  # the server is about to stop
     retry_in: float | None = None
     switching: str | None = None  # title of the model that is being loaded beside what paints
     switching_mine: bool = False  # whether it is to take the place of what paints this session
@@ -64,6 +67,8 @@ class Condition:
 def derive(facts: Facts) -> Condition:
     if facts.closed:
         return Condition("closed", facts.close_reason, "The session has ended.")
+    if facts.draining:
+        return Condition("draining", Code.DRAINING, DRAINING)
     if facts.worker_failed is not None and facts.worker_failure_code == Code.WORKER_RESTARTING:
         message = f"The picture process keeps ending, and is tried again now and then: {facts.worker_failed} {CAMERA}"
         return Condition("degraded", Code.WORKER_RESTARTING, message, facts.progress, facts.retry_in)

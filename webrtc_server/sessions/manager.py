@@ -43,6 +43,7 @@ class SessionManager:
         self.draining = False
         self._defaults = defaults
         self._max_sessions = max_sessions
+        self._left = asyncio.Event()  # set by each session that leaves
         self._ended: OrderedDict[str, float] = OrderedDict()  # session_id -> when, oldest first
         self._closing: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.Task[None] | None = None
@@ -55,9 +56,8 @@ class SessionManager:
 
     @property
     def is_full(self) -> bool:
-        """Whether a newcomer would have to wait, or be turned away."""
-        admission = self.admission
-        return bool(admission.waiting) or len(admission.running) + len(admission.pending) >= self.places
+        """Whether a newcomer would be turned away, for want of a place even in line."""
+        return self.admission.refusal(self.places) is not None
 
     def start(self) -> None:
         self._ticker = asyncio.create_task(self._tick(), name="session ticker")
@@ -138,6 +138,7 @@ class SessionManager:
     def _take_off(self, session: Session[Any]) -> bool:
         if self.sessions.pop(session.session_id, None) is None:
             return False
+        self._left.set()
         now = time.monotonic()
         self._ended[session.session_id] = now
         while len(self._ended) > TOMBSTONES:
@@ -157,8 +158,22 @@ class SessionManager:
             logger.exception("session did not close cleanly", session=session.view_id)
         logger.info("session ended", session=session.view_id, frames=dict(session.statistics.frames))
 
+    async def drain(self, seconds: float) -> None:
+        """Refuse new sessions, tell the others when they will be ended, and wait that long for them to leave."""
+        self.draining = True
+        if not self.sessions:
+            return
+        logger.info("draining", sessions=len(self.sessions), seconds=seconds)
+        deadline = time.monotonic() + seconds
+        self._each(lambda session: session.ends_at(deadline))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.sessions:
+                    self._left.clear()
+                    await self._left.wait()
+
     async def close(self) -> None:
-        """End every session; new ones are refused from now on."""
+        """End every session; new ones are refused from now on. Repeatable."""
         self.draining = True
         if self._ticker:
             self._ticker.cancel()

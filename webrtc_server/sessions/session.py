@@ -33,6 +33,7 @@ from webrtc_server.protocol.messages import (
     StatsData,
     StatusData,
 )
+from webrtc_server.protocol.readiness import Flow
 from webrtc_server.protocol.session_state import Condition, Facts, derive
 from webrtc_server.sessions.applier import ROLLED_BACK, Applier
 from webrtc_server.sessions.conversation import Conversation
@@ -90,6 +91,9 @@ class Session(Generic[P]):
         self._join_until = float("-inf")  # until when pictures wait for the worker to take this session
         self._show_timer: asyncio.TimerHandle | None = None  # of a session in line
         self._shown_at = float("-inf")
+        self._flowing_since: float | None = None  # pictures have come without a gap, to one and the same worker
+        self._last_answer: float | None = None  # of the worker, to a picture
+        self._ends_at: float | None = None  # when the server, which is about to stop, ends it
         self._told: _Told | None = None  # what the client knows
         self._rebuilding: int | None = None  # the version whose effect is to be seen later
         self._state: State | None = None
@@ -147,6 +151,8 @@ class Session(Generic[P]):
         self.statistics.count("received", now)
         if self.signs is None:
             return
+        if self._flowing_since is None or not self._has_input(now):
+            self._flowing_since = now
         self.signs.picture = now
         if usable:
             self.signs.unusable_since = None
@@ -161,6 +167,7 @@ class Session(Generic[P]):
             self._submit_waiting()
             return
         source, submitted = self._in_flight.pop(done.sequence)
+        self._last_answer = time.monotonic()
         self.statistics.stages["waited"].add((done.started - submitted) * 1000)
         self.statistics.stages["pipeline"].add((done.finished - done.started) * 1000)
         if done.error is not None:
@@ -253,10 +260,20 @@ class Session(Generic[P]):
         """Whether a worker that is ready is about to take this session."""
         return now < self._join_until and self._painters.supervisor.state.phase == "ready"
 
+    def flow(self, now: float) -> Flow | None:
+        """What `readyz` goes by; None unless pictures come that the worker is to paint."""
+        if self._flowing_since is None or not (self._seated and self._has_input(now) and self._applier.painted):
+            return None
+        return Flow(self._flowing_since, self._last_answer)
+
+    def _has_input(self, now: float) -> bool:
+        return self.signs is not None and self.signs.picture is not None and now - self.signs.picture <= NO_INPUT_AFTER
+
     # The worker's comings and goings
 
     def connected(self) -> None:
         self._join_until = float("-inf")
+        self._flowing_since = None
         self.refresh()
         self._submit_waiting()
 
@@ -339,6 +356,14 @@ class Session(Generic[P]):
         place = self._place.number if self._place else None
         return _Told(self._derive(), pipeline, self._painters.device(pipeline), self._painters.models.loaded, place)
 
+    def ends_at(self, when: float) -> None:
+        """Tell the client that the server will end it at `when`, of the monotonic clock."""
+        self._ends_at = when
+        self.refresh()
+
+    def _remaining(self) -> float | None:
+        return None if self._ends_at is None else max(0.0, self._ends_at - time.monotonic())
+
     def tick(self) -> None:
         """Twice a second: notice a camera that went silent, send the statistics that are due."""
         now = time.monotonic()
@@ -360,7 +385,7 @@ class Session(Generic[P]):
             reason=condition.reason,
             message=condition.message or self._painters.why(self.settings.pipeline),
             since=self._since,
-            retry_in_s=condition.retry_in,
+            retry_in_s=self._remaining() if condition.state == "draining" else condition.retry_in,
             progress=_progress(condition.progress),
             pipeline=self.settings.pipeline,
             pipelines=list(self._painters.available),
@@ -390,7 +415,6 @@ class Session(Generic[P]):
         models = self._painters.models
         refusal = self._applier.refusal
         now = time.monotonic()
-        last_input = self.signs.picture if self.signs else None
         would_join = self._is_joining(now) or (self._resting and worker.phase == "ready")
         return derive(
             Facts(
@@ -400,10 +424,11 @@ class Session(Generic[P]):
                 worker_stalled=worker.phase == "stalled",
                 worker_ever_ready=self._painters.ever_ready,
                 progress=worker.progress,
-                has_input=last_input is not None and now - last_input <= NO_INPUT_AFTER,
-                ever_had_input=last_input is not None,
+                has_input=self._has_input(now),
+                ever_had_input=self.signs is not None and self.signs.picture is not None,
                 closed=self.closed,
                 close_reason=self._close_reason,
+                draining=self._ends_at is not None,
                 retry_in=worker.retry_in,
                 switching=models.switching.title if models.switching else None,
                 switching_mine=self.settings.pipeline == models.pipeline,
@@ -431,9 +456,11 @@ class Session(Generic[P]):
         if self._show_timer:
             self._show_timer.cancel()
         await self.conversation.close()
-        await self._worker.close()
-        if self._transport:
-            await self._transport.close(reason)
+        try:
+            await self._worker.close()
+        finally:
+            if self._transport:
+                await self._transport.close(reason)
 
 
 def _progress(loading: Loading | None) -> ProgressData | None:

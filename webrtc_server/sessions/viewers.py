@@ -40,7 +40,7 @@ class Viewers:
         self._entries: dict[str, _Entry] = {}  # by viewer id
         self._ended: OrderedDict[str, float] = OrderedDict()  # viewer id -> when, oldest first
         self._closing: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self.draining = False
 
     def publish(self, view_id: str, video: Broadcast) -> None:
         """From now on, and until `video` is closed, whoever knows `view_id` may watch."""
@@ -55,7 +55,7 @@ class Viewers:
 
     def reserve(self, view_id: str) -> str:
         """A place, as the new viewer's id: to be filled by `seat`, or given back by `end`. Raises ClientError."""
-        if self._closed:
+        if self.draining:
             raise ClientError(Code.DRAINING, retry_after=RETRY_AFTER)
         if sum(entry.view_id == view_id for entry in self._entries.values()) >= self._most:
             message = f"All {self._most} places to watch this session are taken."
@@ -100,6 +100,6 @@ class Viewers:
 
     async def close(self) -> None:
         """End every viewer; new ones are refused from now on."""
-        self._closed = True
+        self.draining = True
         await asyncio.gather(*(self.end(viewer_id) for viewer_id in tuple(self._entries)))
         await asyncio.gather(*self._closing)

@@ -7,6 +7,7 @@ web framework: it is given the functions that send, and one that cuts the connec
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -134,15 +135,21 @@ class WebSocketTransport:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # A task of its own: aiohttp has one future for all that wait for a slow reader, and the task above that was
+        # cancelled while it waited has cancelled it, and so whoever sends next.
+        goodbye = asyncio.create_task(self._say_goodbye(reason), name="ws goodbye")
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                while self._texts:
-                    await self._socket.send_str(self._texts.popleft())
-                await self._socket.close(code=TABLE[reason].close if reason else NORMAL_CLOSURE)
-        except (TimeoutError, ConnectionError, RuntimeError):  # it does not read, is gone, or was never opened
-            pass
+            await asyncio.wait([goodbye], timeout=CLOSE_TIMEOUT)
         finally:
+            goodbye.cancel()
+            await asyncio.gather(goodbye, return_exceptions=True)
             self._cut()
+
+    async def _say_goodbye(self, reason: Code | None) -> None:
+        with contextlib.suppress(ConnectionError, RuntimeError):  # it is gone, or was never opened
+            while self._texts:
+                await self._socket.send_str(self._texts.popleft())
+            await self._socket.close(code=TABLE[reason].close if reason else NORMAL_CLOSURE)
 
     def _answer(self, result: _Result) -> None:
         self._session.statistics.stages["server"].add((time.monotonic() - result.source.arrived) * 1000)

@@ -1,11 +1,10 @@
-"""The application: builds every part, runs them, ends them in the right order. No global, no work at import."""
+"""The application: builds every part, starts and ends it. No global, no work at import. Run by `process.py`."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import signal
-import sys
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,9 @@ from pipeline.catalog import ATTENTION_VARIABLE, MODEL_DIR_VARIABLE, MODEL_VARIA
 from pipeline.registry import available
 from pipeline.worker.supervisor import WORKER_MODULE, Supervisor
 from webrtc_server.config import Config
-from webrtc_server.limits import OFFER_BYTES
+from webrtc_server.limits import OFFER_BYTES, STOP_TIMEOUT
+from webrtc_server.observe.log import get_logger
+from webrtc_server.observe.loop_clock import LoopClock
 from webrtc_server.rtc import patches, udp_range
 from webrtc_server.rtc.encoder import gpu_encodes
 from webrtc_server.rtc.reach import Reach
@@ -25,8 +26,8 @@ from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.sessions.painters import Painters
 from webrtc_server.sessions.viewers import Viewers
 from webrtc_server.static_files import static_dir
-from webrtc_server.web.connections import Runner
 from webrtc_server.web.gate import Gate
+from webrtc_server.web.health_api import HealthApi
 from webrtc_server.web.info_api import InfoApi
 from webrtc_server.web.middleware import add_headers, errors, origins
 from webrtc_server.web.session_api import SessionApi
@@ -36,9 +37,11 @@ from webrtc_server.web.ws_api import WebSocketApi
 
 CODEC_THREADS = 2  # for the pictures of /ws
 ENCODER_THREADS = max(2, min(8, os.cpu_count() or 1))  # for WebRTC's video: one frame of a session at a time
-SHUTDOWN_TIMEOUT = 5.0  # seconds for requests in flight, once the sessions have ended
+
+logger = get_logger(__name__)
 
 MANAGER: web.AppKey[SessionManager] = web.AppKey("manager", SessionManager)
+VIEWERS: web.AppKey[Viewers] = web.AppKey("viewers", Viewers)
 SUPERVISOR: web.AppKey[Supervisor] = web.AppKey("supervisor", Supervisor)
 
 
@@ -50,6 +53,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     codec = ThreadPoolExecutor(CODEC_THREADS, "pictures")
     encoding = ThreadPoolExecutor(ENCODER_THREADS, "encode")
     viewers = Viewers()
+    clock = LoopClock()
     kbps = config.video_bitrate_kbps
     sending = Sending(encoding, kbps * 1000 if kbps is not None else None)
     reach = Reach.of(config)
@@ -63,6 +67,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
 
     async def parts(app: web.Application) -> AsyncIterator[None]:
         release_ports = udp_range.use(asyncio.get_running_loop(), reach.udp_ports) if reach.udp_ports else None
+        ticking = asyncio.create_task(clock.run(), name="loop clock")
         supervisor.start()
         manager.start()
         _start_threads(encoding, ENCODER_THREADS)
@@ -71,6 +76,9 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
         if release_ports:
             release_ports()
         await supervisor.close()
+        ticking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await ticking
         codec.shutdown(cancel_futures=True)
         encoding.shutdown(cancel_futures=True)
 
@@ -78,18 +86,34 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     origin_check = origins(config.allowed_origins, strict=not (config.is_local or config.auth_token))
     app = web.Application(client_max_size=OFFER_BYTES, middlewares=[errors, origin_check, gate.check])
     app[MANAGER] = manager
+    app[VIEWERS] = viewers
     app[SUPERVISOR] = supervisor
     app.on_response_prepare.append(add_headers)
-    app.on_shutdown.append(lambda _: manager.close())
-    app.on_shutdown.append(lambda _: viewers.close())
+    app.on_shutdown.append(end_sessions)
     app.cleanup_ctx.append(parts)
     app.add_routes(SessionApi(manager, reach, sending, viewers).routes())
     app.add_routes(ViewTokenApi(manager, gate).routes())
     app.add_routes(WhepApi(viewers, reach).routes())
     app.add_routes(WebSocketApi(manager, codec).routes())
+    app.add_routes(HealthApi(manager, clock).routes())
     app.add_routes(InfoApi(manager, reach).routes())
     app.add_routes(_pages())
     return app
+
+
+async def drain(app: web.Application, seconds: float) -> None:
+    """Refuse whoever is new, tell the sessions, and wait up to `seconds` for them to leave."""
+    app[VIEWERS].draining = True
+    await app[MANAGER].drain(seconds)
+
+
+async def end_sessions(app: web.Application) -> None:
+    """Sessions and viewers, within STOP_TIMEOUT; repeatable."""
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT):
+            await asyncio.gather(app[MANAGER].close(), app[VIEWERS].close())
+    except TimeoutError:
+        logger.error("not every session ended in time")
 
 
 def _start_threads(executor: ThreadPoolExecutor, count: int) -> None:
@@ -123,27 +147,3 @@ def _pages() -> list[web.AbstractRouteDef]:
         return web.FileResponse(folder / "index.html", headers={"Cache-Control": "no-cache"})
 
     return [web.get("/", index), web.static("/static", folder, follow_symlinks=False)]
-
-
-def run(config: Config, pipeline: str, reason: str) -> int:
-    """Serve until SIGINT or SIGTERM; the exit code. Raises OSError if the address cannot be listened on."""
-    return asyncio.run(_serve(config, pipeline, reason))
-
-
-async def _serve(config: Config, pipeline: str, reason: str) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signal_number, stop.set)
-    runner = Runner(build_app(config, pipeline, reason), config, SHUTDOWN_TIMEOUT)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, config.host, config.port)
-        await site.start()
-        host, port = f"[{config.host}]" if ":" in config.host else config.host, runner.addresses[0][1]
-        sys.stdout.write(f"listening on http://{host}:{port}\nopen http://localhost:{port} in a browser\n")
-        sys.stdout.flush()
-        await stop.wait()
-    finally:
-        await runner.cleanup()
-    return 0

@@ -1,4 +1,4 @@
-"""What anyone may know: health, what the server can do, the settings' schema. Never another user's identifiers."""
+"""What anyone may know: what the server can do, the settings' schema. Never another user's identifiers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 from aiohttp import web
 
 from pipeline.settings import Settings
-from webrtc_server.protocol.error_codes import Code
 from webrtc_server.rtc.reach import Reach
 from webrtc_server.sessions.manager import SessionManager
 
@@ -31,36 +30,12 @@ class InfoApi:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.get("/healthz", self.health),
-            web.get("/readyz", self.ready),
             web.get("/api/status", self.status),
             web.get("/api/settings/schema", self.schema),
             web.get("/api/models", self.models),
             web.get("/api/ice", self.ice),
             web.get("/api/version", self.version),
         ]
-
-    async def health(self, request: web.Request) -> web.Response:
-        """That this answers is the answer: the event loop runs."""
-        return web.json_response({"status": "ok"})
-
-    async def ready(self, request: web.Request) -> web.Response:
-        """200 if a new session would be painted now, otherwise 503 with the reasons."""
-        reasons = [{"code": code, "detail": detail} for code, detail in self._not_ready()]
-        return web.json_response({"ready": not reasons, "reasons": reasons}, status=503 if reasons else 200)
-
-    def _not_ready(self) -> list[tuple[Code, str]]:
-        worker = self._painters.supervisor.state
-        reasons = []
-        if self._manager.draining:
-            reasons.append((Code.DRAINING, "the server is about to stop"))
-        if self._painters.failure is not None:
-            reasons.append((self._painters.failure_code, self._painters.failure))
-        elif worker.phase != "ready":
-            reasons.append((Code.WORKER_RESTARTING, f"the picture process is {worker.phase}"))
-        if self._manager.is_full:
-            reasons.append((Code.CAPACITY, "all places are taken"))
-        return reasons
 
     async def status(self, request: web.Request) -> web.Response:
         worker = self._painters.supervisor.state

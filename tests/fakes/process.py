@@ -1,0 +1,17 @@
+"""The server as the process it is, with the faults beside the pipelines: `python -m tests.fakes.process PIPELINE`.
+
+It takes the environment's configuration, says where it listens, and hears signals as the real one does.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tests.fakes.fault_backend import add_entries
+from tests.fakes.server import WORKER
+from webrtc_server import config
+from webrtc_server.web.process import run
+
+if __name__ == "__main__":
+    add_entries()
+    sys.exit(run(config.load({}), sys.argv[1], "asked for", WORKER))
