@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from aiohttp import web
+from aiohttp import web, web_app
 
 from pipeline.policy.restart import RestartPolicy
 from tests.fakes.fault_backend import add_entries
@@ -60,6 +60,7 @@ class RunningServer:
 
     async def close(self) -> None:
         await self._runner.cleanup()
+        web_app._cached_build_middleware.cache_clear()  # it would keep this application, and all its parts, alive
 
 
 async def main() -> None:
