@@ -103,7 +103,7 @@ def seed(pytestconfig: pytest.Config) -> int:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The first to begin and the last to end; the check itself comes after all fixtures, see `pytest_runtest_teardown`."""
+    """First to begin, last to end; the check itself comes after all fixtures, in `pytest_runtest_teardown`."""
     structlog.configure(  # into the log that is watched; without exceptions' frames
         processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer(key_order=["event"])],
         wrapper_class=structlog.stdlib.BoundLogger,

@@ -65,9 +65,8 @@ def main() -> int:
     libraries = ", ".join(f"{name} {version(name)}" for name in ("aiortc", "aiohttp"))
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     python = platform.python_version()
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, load {load}; Python {python}, {libraries}; {options.scale.name}\n"
-    )
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {load}; Python {python}, {libraries}")
+    print(f"scale {options.scale.name}\n")
     print("| | promise | measured | | s |\n| --- | --- | --- | --- | --- |", flush=True)
     rows = []
     for promise in options.only or PROMISES:

@@ -18,7 +18,7 @@ from tests.fakes.rtc_client import RtcClient
 
 TARGET = "vanished: no painting after 6 s, place free <= 35 s; half-open offer freed <= 16 s"
 TIMES = {Scale.FAST: 1, Scale.SHORT: 1, Scale.LONG: 5}  # that each stage is abandoned
-STAGE_TIMEOUT = 10.0  # seconds to come to a stage
+STAGE_TIMEOUT, STAGE_TICK = 20.0, 0.002  # seconds to come to a stage
 PATIENCE = 45.0  # seconds for the places to be free again
 GPU_IDLE, FREE, HALF_OPEN_FREE = 6.0, 35.0, 16.0
 RTC = (160, 120, 15)
@@ -31,15 +31,17 @@ async def _answer_unread(client: RtcClient) -> None:
 def _until(reached: Callable[[RtcClient], bool]) -> Callable[[RtcClient], Awaitable[None]]:
     async def come_to_it(client: RtcClient) -> None:
         await client.connect()
-        async with asyncio.timeout(STAGE_TIMEOUT):
-            while not reached(client):
-                await asyncio.sleep(0.001)
+        for _ in range(int(STAGE_TIMEOUT / STAGE_TICK)):  # a stage may last for a millisecond, and gives no event
+            if reached(client):
+                return
+            await asyncio.sleep(STAGE_TICK)
+        raise TimeoutError("a stage was not come to")
 
     return come_to_it
 
 
 async def _settings_under_way(client: RtcClient) -> None:
-    await _until(_has_picture)(client)
+    await _until(lambda client: _has_picture(client) and _channel_is_open(client))(client)
     client.send("settings", {"pipeline": "effects"})
 
 
@@ -79,26 +81,59 @@ async def offer_and_go(url: str) -> None:
     await client.vanish()
 
 
+class _Watch:
+    """When each session painted its last picture, and when it ended."""
+
+    def __init__(self) -> None:
+        self.painted_last: dict[str, float] = {}
+        self.ended: dict[str, float] = {}
+        self._painted: dict[str, int] = {}
+
+    async def until_all_are_gone(self, server: Subject, begun: asyncio.Event) -> None:
+        """Once `begun`. Raises TimeoutError."""
+        deadline = float("inf")
+        while True:
+            view = await server.look()
+            now = time.monotonic()
+            for view_id, painted in view.painted.items():
+                if self._painted.get(view_id) != painted:
+                    self._painted[view_id], self.painted_last[view_id] = painted, now
+            for view_id in self._painted.keys() - view.painted.keys() - self.ended.keys():
+                self.ended[view_id] = now
+            if begun.is_set():
+                deadline = min(deadline, now + PATIENCE)
+                if not view.sessions:
+                    return
+            if now > deadline:
+                raise TimeoutError(f"{len(view.sessions)} sessions never ended")
+            await asyncio.sleep(0.1)
+
+
 async def absences(scale: Scale) -> Row:
     times = TIMES[scale]
-    async with Subject("identity", max_sessions=8 * times + 2) as server:
-        gone: dict[str, tuple[str, float]] = {}  # view_id -> stage, when
+    gone: dict[str, tuple[str, float]] = {}  # view_id -> stage, when
+    watch, all_gone = _Watch(), asyncio.Event()
+    async with Subject("identity", max_sessions=8 * times + 2) as server, asyncio.TaskGroup() as tasks:
+        tasks.create_task(watch.until_all_are_gone(server, all_gone))
         for _ in range(times):
             for stage, come_to_it in STAGES.items():
                 client = RtcClient(server.url, *RTC)
                 await come_to_it(client)
-                await client.vanish()
                 gone[client.answer["view_id"]] = stage, time.monotonic()
+                await client.vanish()
             await offer_and_go(server.url)
-            offered = time.monotonic()
+        offered = time.monotonic()  # the last of those whose names nobody knows
         view_id, killed = await _kill_a_client(server.url)
         gone[view_id] = "killed", killed
-        painting, free = await _watch(server, gone, offered)
+        all_gone.set()
     slowest: dict[str, float] = {}
-    for stage, seconds in free:
-        slowest[stage] = max(seconds, slowest.get(stage, 0.0))
-    idle = max(painting.values(), default=0.0)
-    half_open = max(slowest[stage] for stage in HALF_OPEN)
+    idle = 0.0
+    for view_id, ended in watch.ended.items():
+        stage, when = gone.get(view_id, (UNANSWERED, offered))
+        slowest[stage] = max(ended - when, slowest.get(stage, 0.0))
+        if view_id in gone:
+            idle = max(idle, watch.painted_last[view_id] - when)
+    half_open = max(slowest.get(stage, 0.0) for stage in HALF_OPEN)
     whole = max(slowest.values())
     measured = (
         f"{len(gone) + times} gone at 8 stages and by kill -9; painting ended {idle:.1f} s, "
@@ -120,35 +155,6 @@ async def _kill_a_client(url: str) -> tuple[str, float]:
     killed = time.monotonic()
     await process.wait()
     return view_id, killed
-
-
-async def _watch(
-    server: Subject, gone: dict[str, tuple[str, float]], offered: float
-) -> tuple[dict[str, float], list[tuple[str, float]]]:
-    """In seconds since their clients were gone: each session's last painted picture, and with its stage its end.
-
-    Those that nobody knows the name of are of the clients that did not wait for an answer, the last when `offered`.
-    """
-    painting: dict[str, float] = {}
-    ended: dict[str, float] = {}
-    painted: dict[str, int] = {}
-    nameless = offered
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        view = await server.look()
-        now = time.monotonic()
-        for view_id, (_, when) in gone.items():
-            if view_id not in view.sessions:
-                ended.setdefault(view_id, now - when)
-            elif painted.get(view_id) != view.painted[view_id]:
-                painted[view_id], painting[view_id] = view.painted[view_id], now - when
-        if set(view.sessions) - gone.keys():
-            nameless = now
-        if not view.sessions:
-            break
-        await asyncio.sleep(0.1)
-    free = [(stage, ended.get(view_id, float("inf"))) for view_id, (stage, _) in gone.items()]
-    return painting, [*free, (UNANSWERED, nameless - offered)]
 
 
 async def _stay(url: str) -> None:

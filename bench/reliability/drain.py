@@ -24,10 +24,12 @@ async def drain(scale: Scale) -> Row:
     assert process.stdout
     async with asyncio.timeout(30):
         url = (await process.stdout.readline()).decode().split()[-1]
-    clients = [RtcClient(url, 160, 120, fps=10) for _ in range(SESSIONS)]
+    clients: list[RtcClient] = []
     try:
-        for client in clients:
+        for _ in range(SESSIONS):
+            client = RtcClient(url, 160, 120, fps=10)
             await client.connect()
+            clients.append(client)
             await client.frames(3)
         family = psutil.Process(process.pid).children(recursive=True)
         stopped = time.monotonic()

@@ -60,6 +60,7 @@ async def visit(url: str, number: int, address: str) -> None:
     client = RtcClient(url, 160, 120, fps=30, address=address)
     async with client:
         await client.frames(2)
+        await client.message("status")  # the channel is open
         client.send("settings", {"seed": number}, "s")
         await client.message("settings_applied", id="s")
 

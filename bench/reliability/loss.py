@@ -22,7 +22,7 @@ UNTIDY = Conditions(loss=0.03, delay=(0.04, 0.07), duplicates=0.01)
 async def loss(scale: Scale) -> Row:
     seconds = SECONDS[scale]
     async with Subject("identity") as server:
-        rates = {0: (await _stream(server.url, Conditions(), seconds))[0]}
+        rates = {0: min(float(FPS), (await _stream(server.url, Conditions(), seconds))[0])}
         gaps: dict[str, float] = {}
         held = []
         for percent, least in LEAST.items():

@@ -15,7 +15,8 @@ from bench.reliability.promise import Row, Scale, row
 from bench.reliability.subject import Subject, View
 from tests.fakes.rtc_client import RtcClient
 
-TARGET = "4 sessions, a churner, settings 2/s: RSS < 1 MB / 10 min; tasks, descriptors flat; fps drift <= 5 %; lag p99 < 50 ms"
+TARGET = "4 sessions, a churner, settings 2/s: RSS < 1 MB in 10 min; tasks, descriptors flat; fps drift <= 5 %; "
+TARGET += "lag p99 < 50 ms"
 SECONDS = {Scale.FAST: 15, Scale.SHORT: 180, Scale.LONG: 1800}
 WARM_UP = {Scale.FAST: 3, Scale.SHORT: 60, Scale.LONG: 300}
 SESSIONS, WIDTH, HEIGHT, FPS = 4, 160, 120, 10
@@ -33,6 +34,7 @@ async def soak(scale: Scale) -> Row:
         clients = [RtcClient(server.url, WIDTH, HEIGHT, fps=FPS) for _ in range(SESSIONS)]
         for client in clients:
             await stack.enter_async_context(client)
+            await client.message("status")  # the channel is open
             await client.frames(2)
         churner = asyncio.create_task(_churn(server.url), name="churner")
         changer = asyncio.create_task(_change(clients), name="changer")

@@ -1,4 +1,4 @@
-"""P5: the largest and the worst single requests that are let in or turned away, and how long each holds the event loop."""
+"""P5: the worst single requests that are let in or turned away, and how long each holds the event loop."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Conditions:
 
 
 class Link:
-    """Laid on the sockets that `connection` has: after `setLocalDescription`. `conditions` may be changed at any time."""
+    """Laid on the sockets that `connection` has after `setLocalDescription`. `conditions` may change at any time."""
 
     def __init__(self, connection: RTCPeerConnection, conditions: Conditions | None = None, seed: int = 1) -> None:
         self.conditions = conditions or Conditions()
