@@ -23,7 +23,9 @@ async def drain(scale: Scale) -> Row:
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout
     async with asyncio.timeout(30):
-        url = (await process.stdout.readline()).decode().split()[-1]
+        while not (line := (await process.stdout.readline()).decode()).startswith("listening on "):
+            pass
+    url = line.split()[-1]
     clients: list[RtcClient] = []
     try:
         for _ in range(SESSIONS):

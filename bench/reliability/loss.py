@@ -1,12 +1,18 @@
-"""P7: loss both ways, reordering and duplicates, five seconds of nothing; the picture goes on and comes back."""
+"""P7: loss both ways, reordering and duplicates, five seconds of nothing; the picture goes on and comes back.
+
+`python -m bench.reliability.loss PERCENT` is one stream where the kernel loses as much, see tests/chaos/netns.sh.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from itertools import pairwise
 
 from bench.reliability.promise import Row, Scale, row
 from bench.reliability.subject import Subject
+from run import ROOT
 from tests.fakes.link import Conditions
 from tests.fakes.rtc_client import RtcClient
 
@@ -16,6 +22,7 @@ LEAST = {2: 0.95, 5: 0.75, 10: 0.75, 20: 0.0}  # percent lost each way -> share 
 SECONDS = {Scale.FAST: 3, Scale.SHORT: 10, Scale.LONG: 30}
 LONGEST_GAP = 3.0  # seconds
 BLACKOUT, BACK = 5.0, 5.0  # seconds
+SKIPPED = 77  # exit code of netns.sh
 UNTIDY = Conditions(loss=0.03, delay=(0.04, 0.07), duplicates=0.01)
 
 
@@ -31,10 +38,15 @@ async def loss(scale: Scale) -> Row:
             held.append(fps >= least * rates[0] and fps > 0)
         untidy, gaps["untidy"] = await _stream(server.url, UNTIDY, seconds)
         back = await _blackout(server.url) if scale > Scale.FAST else 0.0
+    by_kernel = {percent: await _in_a_namespace(percent) for percent in LEAST} if scale == Scale.LONG else {}
+    held += [code in (0, SKIPPED) for code in by_kernel.values()]
     held += [untidy >= 0.75 * rates[0], max(gaps.values()) <= LONGEST_GAP, back <= BACK]
     told = ", ".join(f"{percent} % {fps:.1f}" for percent, fps in rates.items())
     measured = f"fps at loss {told}; with delay, reordering and duplicates {untidy:.1f}; "
     measured += f"longest gap {max(gaps.values()):.2f} s; back {back:.1f} s after the blackout"
+    if by_kernel:
+        words = {0: "kept", SKIPPED: "not run"}
+        measured += "; lost by the kernel " + ", ".join(f"{p} % {words.get(c, 'missed')}" for p, c in by_kernel.items())
     return row("P7", TARGET, measured, held, fps=rates, untidy_fps=untidy, gaps_s=gaps, back_s=back)
 
 
@@ -69,3 +81,24 @@ async def _blackout(url: str) -> float:
         except TimeoutError:
             return float("inf")
         return asyncio.get_running_loop().time() - begun
+
+
+async def _in_a_namespace(percent: int) -> int:
+    """The exit code of the script, SKIPPED where this machine cannot do it."""
+    process = await asyncio.create_subprocess_exec(
+        str(ROOT / "tests/chaos/netns.sh"), str(percent), env=os.environ | {"PYTHON": sys.executable}
+    )
+    async with asyncio.timeout(120):
+        return await process.wait()
+
+
+async def _lost_by_the_kernel(percent: int) -> bool:
+    async with Subject("identity") as server:
+        fps, gap = await _stream(server.url, Conditions(), SECONDS[Scale.SHORT])
+    least = next(share for limit, share in LEAST.items() if percent <= limit) * FPS
+    print(f"{percent} % lost by the kernel: {fps:.1f} of {FPS} fps, at least {least:.0f}; longest gap {gap:.2f} s")
+    return fps >= least and gap <= LONGEST_GAP
+
+
+if __name__ == "__main__":
+    sys.exit(not asyncio.run(_lost_by_the_kernel(int(sys.argv[1]))))
