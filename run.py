@@ -1,4 +1,5 @@
-"""Start Live Diffusion from a fresh checkout: `python run.py`. Check it: `python run.py test`.
+"""Start Live Diffusion from a fresh checkout: `python run.py`. Check it: `python run.py test`, or for an hour at night,
+as root, `python run.py test --nightly`.
 
 Makes .venv unless it runs inside one already, installs what is pinned, writes .env, says what it found and becomes the
 server; whatever else stands on the command line goes to the server. Needs nothing but Python's standard library.
@@ -170,6 +171,9 @@ def test(pytest_arguments: list[str]) -> int:
     steps = Steps()
     engine = prepare(steps)
     python = (sys.executable, "-m")
+    if pytest_arguments == ["--nightly"]:
+        steps.run("promises", *python, "bench.reliability", "--long")
+        return steps.summary()
     tools = Path(sys.executable).parent
     steps.run("lint", *python, "ruff", "check")
     steps.run("format", *python, "ruff", "format", "--check")

@@ -1,9 +1,8 @@
-"""Every test is watched for leaks; tests that need a server get one in their own process, on loopback."""
+"""Every test is watched (`watch.py`); tests that need a server get one in their own process, on loopback."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import hypothesis
@@ -11,22 +10,15 @@ import pytest
 
 from pipeline import catalog, registry
 from tests.fakes import fault_backend, greys
-from tests.fakes.footprint import Footprint, leaked
 from tests.fakes.server import RunningServer
 from tests.pipeline.diffusion import tiny_model
 from webrtc_server.config import Config
 
+pytest_plugins = ("pytester", "tests.watch")
+
 # A machine may be busy: how long an example takes says nothing about the code.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
-
-
-@pytest.fixture(autouse=True)
-def no_leaks() -> Iterator[None]:
-    """Threads, descriptors, processes and shared memory are as before once the test has ended."""
-    before = Footprint.take()
-    yield
-    assert not leaked(before)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +49,7 @@ StartServer = Callable[..., Awaitable[RunningServer]]
 
 @pytest.fixture
 async def start_server(faults: None) -> AsyncIterator[StartServer]:
-    """Start servers: `await start_server("identity", max_sessions=2)`. Tasks that outlive them are leaks."""
+    """Start servers: `await start_server("identity", max_sessions=2)`."""
     servers: list[RunningServer] = []
 
     async def start(pipeline: str = "identity", phase: str = "ready", **config: object) -> RunningServer:
@@ -66,11 +58,6 @@ async def start_server(faults: None) -> AsyncIterator[StartServer]:
         await server.start(phase)
         return server
 
-    before = asyncio.all_tasks()
     yield start
     for server in servers:
         await server.close()
-    left = asyncio.all_tasks() - before - {asyncio.current_task()}
-    if left:
-        _, left = await asyncio.wait(left, timeout=3)
-    assert not left

@@ -231,6 +231,14 @@ def test_the_summary_fails_if_any_check_did(capsys: pytest.CaptureFixture[str]) 
     assert [line.split(" s  ")[1] for line in last] == ["passed", "skipped: no such tool", "FAILED", "passed"]
 
 
+def test_the_night_measures_every_promise_and_nothing_else(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[tuple[str, ...]] = []
+    monkeypatch.setattr(run.Steps, "run", lambda self, name, *command: commands.append(command))
+    monkeypatch.setattr(run, "prepare", lambda steps: False)
+    assert run.test(["--nightly"]) == 0
+    assert [command[-2:] for command in commands] == [("bench.reliability", "--long")]
+
+
 @pytest.mark.parametrize("engine", [True, False])
 def test_all_checks_run_in_order_and_arguments_reach_pytest(
     engine: bool, checkout: Path, pip: Pip, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

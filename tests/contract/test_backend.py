@@ -156,6 +156,7 @@ def test_all_settings_at_once(backend: Backend[Any]) -> None:
         assert_sound(answer, size_of(backend, settings, frame))
 
 
+@pytest.mark.logs_errors("could not be painted")
 def test_one_bad_frame_costs_nobody_else_theirs(backend: Backend[Any]) -> None:
     settings = settings_of(backend)
     good, bad = picture(640, 480, PixelFormat.I420), picture(640, 480, PixelFormat.I420)

@@ -32,6 +32,7 @@ from aiortc.mediastreams import MediaStreamError
 from numpy.typing import NDArray
 
 from tests.fakes import barcode
+from tests.fakes.link import Conditions, Link
 from webrtc_server.rtc.receiver import VideoReceiver
 
 TICKS = 90_000
@@ -128,6 +129,9 @@ class RtcClient:
     settings: dict[str, object] | None = None
     client_id: str | None = None
     token: str | None = None  # the server's
+    conditions: Conditions | None = None  # of the network, both ways
+    seed: int = 1  # of the network's chance
+    address: str | None = None  # the client's own, 127.x.x.x: the server counts starts by address
     repairs: bool = False  # as the server does: asks again for what is lost, gives up, asks for key frames
     received: list[Received] = field(default_factory=list)
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -141,6 +145,12 @@ class RtcClient:
         await self.close()
 
     async def connect(self, data_channel: bool = True, audio: bool = False) -> None:
+        """Raises OfferRefused."""
+        self.answer = await self.post(await self.offer(data_channel, audio))
+        await self.accept()
+
+    async def offer(self, data_channel: bool = True, audio: bool = False) -> dict[str, object]:
+        """What is to be posted. The first of the three steps of `connect`, for those who stop half-way."""
         release_at_marker()
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.camera = Camera(self.width, self.height, self.fps)
@@ -160,18 +170,20 @@ class RtcClient:
         if self.channel:
             self.channel.on("message", self._on_message)
         await self.pc.setLocalDescription(await self.pc.createOffer())
+        self.link = Link(self.pc, self.conditions, self.seed)
         body: dict[str, object] = {"sdp": self.pc.localDescription.sdp, "type": "offer"}
         if self.settings is not None:
             body["settings"] = self.settings
         if self.client_id is not None:
             body["client_id"] = self.client_id
-        self.answer = await self._post(body)
-        await self.pc.setRemoteDescription(RTCSessionDescription(self.answer["sdp"], "answer"))
+        return body
 
-    async def _post(self, body: dict[str, object]) -> dict[str, Any]:
+    async def post(self, body: dict[str, object]) -> dict[str, Any]:
+        """The answer. Raises OfferRefused."""
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        connector = aiohttp.TCPConnector(local_addr=(self.address, 0) if self.address else None)
         async with (
-            aiohttp.ClientSession(headers=headers) as http,
+            aiohttp.ClientSession(connector=connector, headers=headers) as http,
             http.post(f"{self.base_url}/offer", json=body) as response,
         ):
             answer: dict[str, Any] = await response.json()
@@ -179,6 +191,10 @@ class RtcClient:
                 await self.close()
                 raise OfferRefused(response.status, answer, dict(response.headers))
             return answer
+
+    async def accept(self) -> None:
+        """Begin to connect, as the answer says."""
+        await self.pc.setRemoteDescription(RTCSessionDescription(self.answer["sdp"], "answer"))
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "video":
@@ -249,6 +265,11 @@ class RtcClient:
             for frame in self.received
             if frame.number in self.camera.sent and frame.at >= since
         ]
+
+    async def vanish(self) -> None:
+        """Gone without a word, as with a cut cable: what closing sends does not arrive."""
+        self.link.cut()
+        await self.close()
 
     async def close(self) -> None:
         self.camera.stop()

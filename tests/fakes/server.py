@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from aiohttp import web
+from aiohttp import web, web_app
 
 from tests.fakes.fault_backend import add_entries
 from webrtc_server.config import Config
@@ -65,6 +65,7 @@ class RunningServer:
 
     async def close(self) -> None:
         await self._runner.cleanup()
+        web_app._cached_build_middleware.cache_clear()  # it would keep this application, and all its parts, alive
 
 
 async def main() -> None:

@@ -41,6 +41,7 @@ def test_a_picture(command: Typer, tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out.png")), apply_effect("ink", astronaut(), 2))
 
 
+@pytest.mark.logs_errors("could not be painted")
 def test_the_first_bad_frame_ends_it() -> None:
     good, bad = Frame.from_rgb(astronaut()), Frame.from_rgb(astronaut())
     object.__setattr__(bad, "data", bad.data[:10])

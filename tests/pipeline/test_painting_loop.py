@@ -447,6 +447,7 @@ def test_what_goes_wrong_costs_one_batch(
         assert good.error() is None
 
 
+@pytest.mark.logs_errors("the device is lost")
 def test_a_lost_device_answers_what_is_under_way(device: Overlapping, overlapped: Painter) -> None:
     a, unlucky, *others = in_turn(overlapped, "a", "lost", *"bcd")
     begin(device, a)

@@ -393,6 +393,7 @@ class TooLarge(FaultBackend):
         return [Frame.from_rgb(np.zeros((MAX_SIDE, MAX_SIDE, 3), np.uint8))]
 
 
+@pytest.mark.logs_errors("a picture could not be answered")
 def test_result_that_does_not_fit_is_an_error_and_gives_the_slot_back(caplog: pytest.LogCaptureFixture) -> None:
     with Answers(lambda name, model: TooLarge()) as answers:
         session = answers.session("fault")
@@ -583,6 +584,7 @@ async def test_a_frame_without_a_picture_is_an_error_and_the_worker_goes_on(prom
     await supervisor.close()
 
 
+@pytest.mark.logs_errors("has lost its device")
 async def test_a_lost_device_ends_the_process_once_the_frames_are_answered(caplog: pytest.LogCaptureFixture) -> None:
     supervisor = Supervisor(["fault"], "tests.fakes.fault_backend")
     supervisor.start()

@@ -121,6 +121,7 @@ GOOD = {"sdp": "v=0", "type": "offer"}
         (json.dumps(GOOD | {"sdp": "x" * 200_000}), {}, 413, "too_large"),
     ],
 )
+@pytest.mark.logs_errors("Can not decode content-encoding")
 async def test_bad_offers_are_problems_and_leave_no_session(
     server: RunningServer, http: aiohttp.ClientSession, body: str, headers: dict[str, str], status: int, code: str
 ) -> None:

@@ -108,6 +108,7 @@ async def test_everybody_gets_the_new_model_and_nobody_waits_for_it(server: Runn
         ("unable", "no kernel image", ""),
     ],
 )
+@pytest.mark.logs_errors("model not loaded")
 async def test_a_model_that_fails_costs_nothing(server: RunningServer, key: str, why: str, fix: str) -> None:
     async with client_of(server.url) as asker, client_of(server.url) as other:
         await asker.send("load_model", {"model": key}, "mine")
@@ -127,6 +128,7 @@ async def test_a_model_that_fails_costs_nothing(server: RunningServer, key: str,
 
 
 @pytest.mark.parametrize("key", ["deadly", "lost", "endless"])
+@pytest.mark.logs_errors("model not loaded|has lost its device")
 async def test_a_worker_that_dies_of_a_model_is_followed_by_one_with_the_model_before(
     server: RunningServer, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,6 +117,7 @@ async def test_new_size_is_a_new_encoder_and_a_key_frame(stage: Stage) -> None:
     assert stage.video.figures()["encoder_rebuilds"] == 1
 
 
+@pytest.mark.logs_errors("could not be encoded")
 async def test_frame_that_cannot_be_encoded_is_lost_and_no_more(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     track = stage.video.track(owner=True)
     await stage.keys(track, 2)

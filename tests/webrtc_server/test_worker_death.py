@@ -80,6 +80,7 @@ async def test_no_worker_at_all_is_degraded_and_shows_the_camera(
         assert all(frame.number is not None for frame in (await client.frames(10))[5:])
 
 
+@pytest.mark.logs_errors("has lost its device")
 async def test_lost_device_costs_a_worker_and_nothing_else(start_server: StartServer) -> None:
     server = await start_server("fault")
     async with RtcClient(server.url, settings={"seed": 9}) as client, client_of(server.url) as other:

@@ -166,6 +166,7 @@ def test_a_prompt_glides_there(backend: Diffusion) -> None:
     assert all(later < earlier for earlier, later in pairwise(distances)), distances
 
 
+@pytest.mark.logs_errors("a prompt could not be encoded")
 def test_a_prompt_that_cannot_be_encoded_stops_no_frame(backend: Diffusion, monkeypatch: pytest.MonkeyPatch) -> None:
     session = backend.new_state(small())
     before = paint(backend, session)
@@ -213,6 +214,7 @@ def no_streams(session: Session) -> None:
 
 
 @pytest.mark.parametrize("spoil", [nan_prompt, no_streams])
+@pytest.mark.logs_errors("could not be painted")
 def test_a_spoilt_session_fails_alone(backend: Diffusion, spoil: object) -> None:
     sessions = [backend.new_state(small(prompt=prompt)) for prompt in ("a", "b", "c")]
     assert callable(spoil)
@@ -260,6 +262,7 @@ def test_a_picture_of_no_numbers_costs_one_frame(backend: Diffusion, steps: int)
         assert np.array_equal(paint(backend, session, index), paint(backend, fresh_one, index))
 
 
+@pytest.mark.logs_errors("no memory for a frame")
 def test_no_memory_costs_one_frame(backend: Diffusion, monkeypatch: pytest.MonkeyPatch) -> None:
     session, other = (backend.new_state(small(steps=2)) for _ in range(2))
     paint(backend, session), paint(backend, other)

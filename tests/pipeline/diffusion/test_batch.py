@@ -104,6 +104,7 @@ def raising(one: LiveStream) -> None:
 
 @pytest.mark.parametrize("spoil", [nan_embeds, wrong_rows, raising])
 @pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.logs_errors("painted one by one")
 def test_a_spoilt_stream_fails_alone(model: Model, spoil: Callable[[LiveStream], None], place: int) -> None:
     streams, healthy = three(model), three(model)
     for index in range(FRAMES):
@@ -117,6 +118,7 @@ def test_a_spoilt_stream_fails_alone(model: Model, spoil: Callable[[LiveStream],
                 assert_same(outcome, expected[number])
 
 
+@pytest.mark.logs_errors("painted one by one")
 def test_a_batch_too_large_is_painted_one_by_one_and_no_stream_moves_twice(model: Model) -> None:
     counted = counting(model, fail_above=8)
     counted.error = ValueError("on command")
@@ -127,6 +129,7 @@ def test_a_batch_too_large_is_painted_one_by_one_and_no_stream_moves_twice(model
     assert counted.rows == [11, 8, 2, 1] * FRAMES
 
 
+@pytest.mark.logs_errors("painted one by one")
 def test_no_memory_for_a_batch_makes_smaller_ones_from_then_on(model: Model) -> None:
     counted = counting(model, fail_above=2)
     batches, streams = Batches(counted), [stream(model, prompt=prompt) for prompt in range(5)]
@@ -153,6 +156,7 @@ def test_a_single_frame_without_memory_is_tried_once_more(model: Model, monkeypa
     assert_same(outcome, painted(model, other, 0))
 
 
+@pytest.mark.logs_errors("painted one by one")
 def test_no_memory_for_a_single_frame_is_its_own_failure(model: Model) -> None:
     counted = counting(model, fail_above=1)
     batches = Batches(counted)

@@ -105,6 +105,7 @@ def test_cached_by_text_and_the_one_longest_unused_goes(
     assert encoder.calls == before + 2
 
 
+@pytest.mark.logs_errors("a prompt could not be encoded")
 def test_a_failure_keeps_what_is_in_force_and_is_tried_again(model: Model, encoder: Encoder) -> None:
     prompts = Prompts(model.pipe.tokenizer, encoder, Cpu(), AtOnce())
     wish = Wish(prompts, small(prompt="good"))
