@@ -26,6 +26,7 @@ from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.sessions.painters import Painters
 from webrtc_server.sessions.viewers import Viewers
 from webrtc_server.static_files import static_dir
+from webrtc_server.web.compress import compress_files
 from webrtc_server.web.gate import Gate
 from webrtc_server.web.health_api import HealthApi
 from webrtc_server.web.info_api import InfoApi
@@ -84,7 +85,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
 
     gate = Gate(config)
     origin_check = origins(config.allowed_origins, strict=not (config.is_local or config.auth_token))
-    app = web.Application(client_max_size=OFFER_BYTES, middlewares=[errors, origin_check, gate.check])
+    app = web.Application(client_max_size=OFFER_BYTES, middlewares=[errors, origin_check, gate.check, compress_files])
     app[MANAGER] = manager
     app[VIEWERS] = viewers
     app[SUPERVISOR] = supervisor
