@@ -37,6 +37,7 @@ from webrtc_server.sessions.interfaces import Transport
 from webrtc_server.sessions.mailbox import Mailbox
 from webrtc_server.sessions.painters import Painters
 from webrtc_server.sessions.statistics import Statistics
+from webrtc_server.sessions.view_id import view_id_for
 
 P = TypeVar("P", bound=Picture)
 
@@ -62,7 +63,7 @@ class Session(Generic[P]):
 
     def __init__(self, painters: Painters, settings: Settings, client_id: str | None = None) -> None:
         self.session_id = secrets.token_urlsafe(16)
-        self.view_id = secrets.token_urlsafe(12)
+        self.view_id = view_id_for(client_id)
         self.client_id = client_id
         self.statistics = Statistics()
         self.closed = False

@@ -25,7 +25,7 @@ from webrtc_server.rtc.relay import Sending
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.sessions.painters import Painters
 from webrtc_server.sessions.viewers import Viewers
-from webrtc_server.static_files import static_dir
+from webrtc_server.web import pages
 from webrtc_server.web.info_api import InfoApi
 from webrtc_server.web.middleware import add_headers, errors, origins
 from webrtc_server.web.session_api import SessionApi
@@ -80,7 +80,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     app.add_routes(WhepApi(viewers, reach).routes())
     app.add_routes(WebSocketApi(manager, codec).routes())
     app.add_routes(InfoApi(manager, reach).routes())
-    app.add_routes(_pages())
+    app.add_routes(pages.routes())
     return app
 
 
@@ -113,15 +113,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _pages() -> list[web.AbstractRouteDef]:
-    folder = static_dir()
-
-    async def index(request: web.Request) -> web.FileResponse:
-        return web.FileResponse(folder / "index.html", headers={"Cache-Control": "no-cache"})
-
-    return [web.get("/", index), web.static("/static", folder, follow_symlinks=False)]
 
 
 def run(config: Config, pipeline: str, reason: str) -> int:
