@@ -14,10 +14,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from playwright.sync_api import sync_playwright
 
-from pipeline import registry
-from pipeline.errors import PipelineError
-from pipeline.frame import Frame, Pixels
-from pipeline.settings import Settings
+from bench.painted import paint
+from pipeline.frame import Pixels
 from run import ROOT
 from tests.e2e.chromium import Server, Watched, chromium
 from tests.media import HEIGHT, WIDTH, camera_film, photograph
@@ -60,7 +58,7 @@ def page_picture(folder: Path) -> bytes:
 def styles_picture() -> bytes:
     """The camera picture and five styles, two rows of three, each with its prompt."""
     square = _camera_square()
-    tiles = [("camera", square), *((prompt, painted) for prompt, painted in zip(STYLES, _paint(square), strict=True))]
+    tiles = [("camera", square), *((prompt, painted) for prompt, painted in zip(STYLES, paint(square, STYLES), strict=True))]
     columns, rows = 3, 2
     sheet = Image.new("RGB", (columns * TILE, rows * (TILE + CAPTION)), "#101217")
     draw = ImageDraw.Draw(sheet)
@@ -79,22 +77,6 @@ def _camera_square() -> Pixels:
     picture = photograph(WIDTH / 512)[:HEIGHT]
     left = (WIDTH - HEIGHT) // 2
     return np.ascontiguousarray(picture[:, left : left + HEIGHT])
-
-
-def _paint(square: Pixels) -> list[Pixels]:
-    backend = registry.make("neural-style")
-    backend.load(lambda progress: None)
-    try:
-        painted = []
-        for prompt in STYLES:
-            state = backend.new_state(Settings(pipeline="neural-style", prompt=prompt))
-            (answer,) = backend.step([(state, Frame.from_rgb(square))])
-            if isinstance(answer, PipelineError):
-                raise answer
-            painted.append(answer.rgb().copy())
-        return painted
-    finally:
-        backend.close()
 
 
 def main() -> None:
