@@ -1,6 +1,6 @@
-"""Makes the gallery's pictures: `static/looks/looks.webp`, one small picture of each look, and `static/looks/looks.json`,
-which look stands where. The looks are the presets of `static/looks/presets.json`, and each style and effect that a
-prompt can name; all are painted by the neural-style pipeline.
+"""Makes the gallery's pictures: `static/looks/looks.webp`, one small picture of each look, and
+`static/looks/looks.json`, which look stands where. The looks are the presets of `static/looks/presets.json`, and each
+style and effect that a prompt can name; all are painted by the neural-style pipeline.
 
     python -m bench.make_looks
 """

@@ -58,7 +58,7 @@ def page_picture(folder: Path) -> bytes:
 def styles_picture() -> bytes:
     """The camera picture and five styles, two rows of three, each with its prompt."""
     square = _camera_square()
-    tiles = [("camera", square), *((prompt, painted) for prompt, painted in zip(STYLES, paint(square, STYLES), strict=True))]
+    tiles = [("camera", square), *zip(STYLES, paint(square, STYLES), strict=True)]
     columns, rows = 3, 2
     sheet = Image.new("RGB", (columns * TILE, rows * (TILE + CAPTION)), "#101217")
     draw = ImageDraw.Draw(sheet)
