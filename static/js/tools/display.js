@@ -33,66 +33,54 @@ export function nextMode(mode) {
   return /** @type {Mode} */ (MODES[(MODES.indexOf(mode) + 1) % MODES.length]);
 }
 
-/** Mirror and comparison of the two videos in `stage`, and their controls. */
-export class Display {
-  mirror = make("button", { type: "button", class: "quiet", "aria-pressed": "false" });
-  compare = make("select", { "aria-label": t("tools.compare") });
-  /** Lies over the videos; the camera is left of it, the result right. */
-  split = make("input", { type: "range", class: "split", min: 0, max: 100, step: 1 });
-  #stage;
-  #shelf;
-  #shown;
-
-  /** @param {HTMLElement} stage @param {Shelf} shelf */
-  constructor(stage, shelf) {
-    this.#stage = stage;
-    this.#shelf = shelf;
-    this.#shown = remembered(shelf);
-    this.mirror.onclick = () => this.#set({ mirror: !this.#shown.mirror });
-    this.compare.onchange = () => this.#set({ compare: /** @type {Mode} */ (this.compare.value) });
-    this.split.oninput = () => this.#set({ split: this.split.valueAsNumber });
-    this.name();
-    this.#set({});
-  }
-
-  /** Says it all in the language in use. */
-  name() {
-    this.mirror.textContent = t("tools.mirror");
-    this.compare.setAttribute("aria-label", t("tools.compare"));
-    this.compare.replaceChildren(
-      ...MODES.map((mode) => make("option", { value: mode }, t(`tools.compare.${mode}`))),
-    );
-    this.compare.value = this.#shown.compare;
-    this.split.setAttribute("aria-label", t("tools.split"));
-    this.#say();
-  }
-
-  next() {
-    this.#set({ compare: nextMode(this.#shown.compare) });
-  }
+/** Mirror and comparison of the two videos, and their controls. @param {import("../page.js").Page} page */
+export function addDisplay(page) {
+  const { tiles, video } = page.places;
+  let shown = remembered(page.storage);
+  const mirror = make("button", { type: "button", class: "quiet", id: "mirror" });
+  const options = MODES.map((value) => make("option", { value }));
+  const compare = make("select", { id: "compare" }, ...options);
+  // Lies over the videos: the camera is left of it, the result right.
+  const split = make("input", { type: "range", class: "split", id: "split", min: 0, max: 100, step: 1 });
+  tiles.append(split);
+  video.append(mirror, compare);
 
   /** @param {Partial<Shown>} change */
-  #set(change) {
-    this.#shown = { ...this.#shown, ...change };
-    const { mirror, compare, split } = this.#shown;
-    this.#stage.dataset.compare = compare;
-    this.#stage.toggleAttribute("data-mirror", mirror);
-    this.#stage.style.setProperty("--split", String(split / 100));
-    this.mirror.setAttribute("aria-pressed", String(mirror));
-    this.compare.value = compare;
-    this.split.valueAsNumber = split;
-    this.split.hidden = compare !== "slider";
-    this.#say();
+  function set(change) {
+    shown = { ...shown, ...change };
+    tiles.dataset.layout = shown.compare;
+    tiles.toggleAttribute("data-mirror", shown.mirror);
+    tiles.style.setProperty("--split", String(shown.split / 100));
+    mirror.setAttribute("aria-pressed", String(shown.mirror));
+    compare.value = shown.compare;
+    split.valueAsNumber = shown.split;
+    split.hidden = shown.compare !== "slider";
+    split.setAttribute("aria-valuetext", t("tools.split.value", { percent: shown.split }));
     try {
-      this.#shelf?.setItem(KEY, JSON.stringify(this.#shown));
+      page.storage?.setItem(KEY, JSON.stringify(shown));
     } catch {
       // Full or forbidden: it lives as long as the page.
     }
   }
-
-  #say() {
-    this.split.setAttribute("aria-valuetext", t("tools.split.value", { percent: this.#shown.split }));
-  }
+  const turn = () => set({ mirror: !shown.mirror });
+  mirror.onclick = turn;
+  compare.onchange = () => set({ compare: /** @type {Mode} */ (compare.value) });
+  split.oninput = () => set({ split: split.valueAsNumber });
+  page.keys.add("m", () => t("tools.mirror"), turn);
+  page.keys.add(
+    "c",
+    () => t("tools.compare"),
+    () => set({ compare: nextMode(shown.compare) }),
+  );
+  page.onLanguage(() => {
+    mirror.textContent = t("tools.mirror");
+    compare.setAttribute("aria-label", t("tools.compare"));
+    split.setAttribute("aria-label", t("tools.split"));
+    options.forEach((option) => {
+      option.textContent = t(`tools.compare.${/** @type {Mode} */ (option.value)}`);
+    });
+    set({});
+  });
 }
 
 /** The screen of a phone stays on while there is something to see. Browsers take the lock away from hidden pages. */
@@ -120,18 +108,16 @@ export class WakeLock {
 }
 
 /** @param {HTMLElement} element @param {HTMLVideoElement} video what an iPhone can show alone */
-export async function toggleFullScreen(element, video) {
-  if (document.fullscreenElement) return document.exitFullscreen();
-  if (element.requestFullscreen) return element.requestFullscreen();
-  /** @type {any} */ (video).webkitEnterFullscreen?.();
-}
-
-export function hasPictureInPicture() {
-  return document.pictureInPictureEnabled === true;
+export function toggleFullScreen(element, video) {
+  const refused = () => {}; // as without a fresh click
+  if (document.fullscreenElement) document.exitFullscreen().catch(refused);
+  else if (element.requestFullscreen) element.requestFullscreen().catch(refused);
+  /** @type {any} */ else (video).webkitEnterFullscreen?.();
 }
 
 /** @param {HTMLVideoElement} video that plays */
-export async function togglePictureInPicture(video) {
-  if (document.pictureInPictureElement) return document.exitPictureInPicture();
-  await video.requestPictureInPicture();
+export function togglePictureInPicture(video) {
+  const refused = () => {}; // as without a picture
+  if (document.pictureInPictureElement) document.exitPictureInPicture().catch(refused);
+  else video.requestPictureInPicture?.().catch(refused);
 }

@@ -1,8 +1,9 @@
 // The gallery: a dialog of looks to pick from. Presets, the user's own ones, and, for painters without a text model, each
 // style and effect by itself. Its list and its one picture are fetched when it is opened for the first time.
 
+import { addDialog } from "../dialogs.js";
 import { make } from "../dom.js";
-import { said, t } from "../texts.js";
+import { t } from "../texts.js";
 
 /** @typedef {import("../protocol.js").Settings} Settings */
 /** @typedef {import("./library.js").Library} Library */
@@ -10,107 +11,102 @@ import { said, t } from "../texts.js";
 /** @typedef {{ columns: number, rows: number, looks: Look[] }} Index of static/looks/looks.json */
 
 const INDEX = new URL("../../looks/looks.json", import.meta.url);
-const GROUPS = /** @type {const} */ (["preset", "style", "effect"]);
 
-export class Gallery {
-  dialog = make("dialog", { class: "gallery", "aria-labelledby": "gallery-title" });
-  #library;
-  #pick;
-  #own = make("ul", { class: "looks own" });
-  #ownSection = make("section", {});
-  /** @type {HTMLElement[]} shown for painters that know them by name only */
-  #named = [];
+/**
+ * @param {import("../page.js").Page} page @param {HTMLElement} place for its button
+ * @param {Library} library @param {(settings: Settings) => void} pick
+ */
+export function addGallery(page, place, library, pick) {
+  const { button, dialog, body } = addDialog(place, () => t("tools.looks"), page);
+  dialog.classList.add("gallery");
+  button.id = "looks";
   /** @type {Promise<Index> | null} */
-  #index = null;
-
-  /** @param {Library} library @param {(settings: Settings) => void} pick */
-  constructor(library, pick) {
-    this.#library = library;
-    this.#pick = pick;
-  }
-
-  /** @param {boolean} byName whether the painter paints styles and effects by name */
-  async open(byName) {
-    this.#index ??= fetch(INDEX).then((response) => response.json());
+  let index = null;
+  button.onclick = async () => {
+    index ??= fetch(INDEX).then((response) => response.json());
     try {
-      this.#draw(await this.#index);
+      draw(await index);
     } catch {
-      this.#index = null; // the next time may be better
-      this.#draw({ columns: 1, rows: 1, looks: [] });
+      index = null; // the next time may be better
+      draw({ columns: 1, rows: 1, looks: [] });
     }
-    for (const section of this.#named) section.hidden = !byName;
-    if (!this.dialog.open) this.dialog.showModal();
+    dialog.showModal();
+  };
+
+  /** @param {Settings} settings */
+  function choose(settings) {
+    dialog.close();
+    pick(settings);
   }
 
   /** @param {Index} index */
-  #draw({ columns, rows, looks }) {
-    const close = make("button", { type: "button", class: "quiet" }, t("dialog.close"));
-    close.onclick = () => this.dialog.close();
-    const head = make(
-      "div",
-      { class: "gallery-head" },
-      make("h2", { id: "gallery-title" }, t("tools.looks")),
-      close,
-    );
-    const sections = GROUPS.map((group) => {
-      const tiles = looks.flatMap((look, number) =>
-        look.group === group ? [this.#tile(look, number, columns, rows)] : [],
+  function draw({ columns, rows, looks }) {
+    const byName = page.settings().pipeline !== "diffusion";
+    const section = (/** @type {Look["group"]} */ group) => {
+      const tiles = looks.flatMap((look, number) => {
+        if (look.group !== group) return [];
+        return [
+          make(
+            "li",
+            {},
+            tile(look, `${part(number % columns, columns)} ${part(Math.floor(number / columns), rows)}`),
+          ),
+        ];
+      });
+      return make(
+        "section",
+        {},
+        make("h3", {}, t(`tools.looks.${group}`)),
+        make("ul", { class: "looks" }, ...tiles),
       );
-      const list = make("ul", { class: "looks" }, ...tiles);
-      return make("section", {}, make("h3", {}, t(`tools.looks.${group}`)), list);
-    });
-    this.#named = sections.slice(1);
-    this.#ownSection.replaceChildren(make("h3", {}, t("tools.looks.own")), this.#own);
-    const [presets, ...named] = sections;
-    const shown = [...(presets ? [presets] : []), this.#ownSection, ...named];
-    this.dialog.replaceChildren(head, ...shown);
-    this.#drawOwn();
+    };
+    const part = (/** @type {number} */ at, /** @type {number} */ of) =>
+      `${of > 1 ? (100 * at) / (of - 1) : 0}%`;
+    const tile = (/** @type {Look} */ { group, key, prompt }, /** @type {string} */ position) => {
+      const thumb = make("span", { class: "thumb", "aria-hidden": "true" });
+      thumb.style.backgroundPosition = position;
+      thumb.style.backgroundSize = `${columns * 100}% ${rows * 100}%`;
+      const words =
+        group === "preset" ? t(/** @type {import("../texts.js").Key} */ (`preset.${key}`)) : prompt;
+      const look = make(
+        "button",
+        { type: "button", class: "look", title: prompt },
+        thumb,
+        make("span", {}, words),
+      );
+      look.onclick = () => choose({ prompt });
+      return look;
+    };
+    body.replaceChildren(section("preset"), own(), ...(byName ? [section("style"), section("effect")] : []));
   }
 
-  #drawOwn() {
-    this.#ownSection.hidden = this.#library.presets.length === 0;
-    const rows = this.#library.presets.map(({ name, settings }) => {
+  function own() {
+    const list = make("ul", { class: "own" });
+    const section = make("section", {}, make("h3", {}, t("tools.looks.own")), list);
+    const redraw = () => {
+      section.hidden = library.presets.length === 0;
+      list.replaceChildren(...library.presets.map(({ name, settings }) => row(name, settings)));
+    };
+    const row = (/** @type {string} */ name, /** @type {Settings} */ settings) => {
       const use = make("button", { type: "button", class: "own-look" }, name);
-      use.onclick = () => this.#choose(settings);
+      use.onclick = () => choose(settings);
       const label = t("tools.looks.remove", { name });
       const remove = make(
         "button",
         { type: "button", class: "quiet", "aria-label": label, title: label },
         "✕",
       );
+      const item = make("li", { class: "row" }, use, remove);
       remove.onclick = () => {
-        const place = [...this.#own.children].indexOf(/** @type {HTMLLIElement} */ (remove.parentElement));
-        this.#library.remove(name);
-        this.#drawOwn();
-        const next = this.#own.children[Math.min(place, this.#own.children.length - 1)];
-        (next?.querySelector("button") ?? this.dialog.querySelector("button"))?.focus();
+        const at = [...list.children].indexOf(item);
+        library.remove(name);
+        redraw();
+        const next = list.children[Math.min(at, list.children.length - 1)];
+        (next?.querySelector("button") ?? body.querySelector("button"))?.focus();
       };
-      return make("li", { class: "row" }, use, remove);
-    });
-    this.#own.replaceChildren(...rows);
-  }
-
-  /** @param {Look} look @param {number} number @param {number} columns @param {number} rows */
-  #tile({ group, key, prompt }, number, columns, rows) {
-    const thumb = make("span", { class: "thumb", "aria-hidden": true });
-    const part = (/** @type {number} */ at, /** @type {number} */ of) =>
-      `${of > 1 ? (100 * at) / (of - 1) : 0}%`;
-    thumb.style.backgroundPosition = `${part(number % columns, columns)} ${part(Math.floor(number / columns), rows)}`;
-    thumb.style.backgroundSize = `${columns * 100}% ${rows * 100}%`;
-    const words = group === "preset" ? (said(`preset.${key}`) ?? prompt) : prompt;
-    const button = make(
-      "button",
-      { type: "button", class: "look", title: prompt },
-      thumb,
-      make("span", {}, words),
-    );
-    button.onclick = () => this.#choose({ prompt });
-    return make("li", {}, button);
-  }
-
-  /** @param {Settings} settings */
-  #choose(settings) {
-    this.dialog.close();
-    this.#pick(settings);
+      return item;
+    };
+    redraw();
+    return section;
   }
 }

@@ -12,7 +12,7 @@ const SHOWN_EVERY_MS = 500;
 /** @typedef {import("./recording.js").Format} Format */
 
 export class RecordButton {
-  button = make("button", { type: "button", class: "quiet record", disabled: true });
+  button = make("button", { type: "button", class: "quiet", id: "record", disabled: true });
   /** Not a live region: nobody wants each second read out. */
   numbers = make("span", { class: "recorded", hidden: true });
   #say;

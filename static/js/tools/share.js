@@ -1,74 +1,78 @@
 // The panel with the viewer's link: to copy, to open, as a QR code for a phone, and how OBS takes it.
 // With an access token on the server the link carries a token of its own, which lets its bearer watch for a while.
 
+import { addDialog } from "../dialogs.js";
 import { make } from "../dom.js";
+import { asProblem } from "../protocol.js";
+import { ServerError } from "../signalling.js";
 import { duration, t } from "../texts.js";
 
 const QUIET_ZONE = 4; // modules around a QR code (ISO/IEC 18004, 6.3.8)
 const SVG = "http://www.w3.org/2000/svg";
 
+/** @typedef {{ url: string, expiresInS: number | null }} ViewLink null: as long as this tab is there */
+
+/** @param {import("../page.js").Page} page */
+export function addShare(page) {
+  const { client } = page;
+  const { button, dialog, body } = addDialog(page.places.video, () => t("tools.share"), page);
+  dialog.classList.add("share");
+  button.id = "share";
+  button.onclick = async () => {
+    try {
+      const link = await viewLink(client);
+      if (link === null) return page.notice(t("tools.share.nothing"));
+      body.replaceChildren(...draw(link), ...(await code(link.url)), ...howToUse());
+      dialog.showModal();
+    } catch (error) {
+      page.trouble(error instanceof ServerError ? error.problem : asProblem({ message: String(error) }));
+    }
+  };
+}
+
 /**
- * @typedef {object} ViewLink
- * @property {string} url
- * @property {number | null} expiresInS null: as long as the session's client is there
+ * Where the session can be watched. With an access token on the server the link carries one of its own, which lets its
+ * bearer watch and nothing else.
+ * @param {import("../client.js").Client} client
+ * @returns {Promise<ViewLink | null>} null while there is nothing to watch; rejects with a ServerError
  */
+async function viewLink({ status, session, server }) {
+  if (status === null || session.via === "ws") return null;
+  const url = new URL(`../../../view/${status.view_id}`, import.meta.url);
+  if (server.token === "") return { url: url.href, expiresInS: null };
+  const response = await server.call(`api/sessions/${status.session_id}/view-token`, { method: "POST" });
+  const { view_token, expires_in_s } = await response.json();
+  url.hash = String(new URLSearchParams({ token: view_token }));
+  return { url: url.href, expiresInS: expires_in_s };
+}
 
-export class SharePanel {
-  dialog = make("dialog", { class: "share", "aria-labelledby": "share-title" });
-  #link;
-  #say;
+/** @param {ViewLink} link */
+function draw({ url, expiresInS }) {
+  const address = make("input", { type: "url", readonly: true, id: "share-link", value: url });
+  address.onfocus = () => address.select();
+  const copy = make("button", { type: "button", id: "share-copy" }, t("tools.share.copy"));
+  copy.onclick = async () => {
+    try {
+      await navigator.clipboard.writeText(url);
+      copy.textContent = t("tools.share.copied");
+    } catch {
+      address.select(); // Ctrl+C does the rest
+    }
+  };
+  const lasts =
+    expiresInS === null ? t("tools.share.lasts") : t("tools.share.expires", { time: duration(expiresInS) });
+  return [
+    make("p", {}, t("tools.share.hint")),
+    make("label", { class: "label", for: "share-link" }, t("tools.share.link")),
+    make("div", { class: "row" }, address, copy),
+    make("p", {}, make("a", { href: url, target: "_blank", rel: "noopener" }, t("tools.share.open"))),
+    make("p", { class: "hint" }, lasts),
+  ];
+}
 
-  /**
-   * @param {() => Promise<ViewLink | null>} link null while nothing can be watched
-   * @param {(text: string) => void} say tells the user
-   */
-  constructor(link, say) {
-    this.#link = link;
-    this.#say = say;
-  }
-
-  async open() {
-    const link = await this.#link();
-    if (link === null) return this.#say(t("tools.share.nothing"));
-    await this.#draw(link);
-    if (!this.dialog.open) this.dialog.showModal();
-  }
-
-  /** @param {ViewLink} link */
-  async #draw({ url, expiresInS }) {
-    const address = make("input", { type: "url", readonly: true, id: "share-link", value: url });
-    address.onfocus = () => address.select();
-    const copy = make("button", { type: "button" }, t("tools.share.copy"));
-    copy.onclick = async () => {
-      try {
-        await navigator.clipboard.writeText(url);
-        copy.textContent = t("tools.share.copied");
-      } catch {
-        address.select(); // Ctrl+C does the rest
-      }
-    };
-    const close = make("button", { type: "button", class: "quiet" }, t("dialog.close"));
-    close.onclick = () => this.dialog.close();
-    const lasts =
-      expiresInS === null ? t("tools.share.lasts") : t("tools.share.expires", { time: duration(expiresInS) });
-    this.dialog.replaceChildren(
-      make("div", { class: "gallery-head" }, make("h2", { id: "share-title" }, t("tools.share")), close),
-      make("p", {}, t("tools.share.hint")),
-      make("label", { class: "label", for: "share-link" }, t("tools.share.link")),
-      make("div", { class: "row" }, address, copy),
-      make("p", {}, make("a", { href: url, target: "_blank", rel: "noopener" }, t("tools.share.open"))),
-      make("p", { class: "hint" }, lasts),
-      ...(await code(url)),
-      make("h3", {}, t("tools.share.obs")),
-      make(
-        "ol",
-        {},
-        make("li", {}, t("tools.share.obs.add")),
-        make("li", {}, t("tools.share.obs.url")),
-        make("li", {}, t("tools.share.obs.fit")),
-      ),
-    );
-  }
+function howToUse() {
+  const steps = [t("tools.share.obs.add"), t("tools.share.obs.url"), t("tools.share.obs.fit")];
+  return [make("h3", {}, t("tools.share.obs")), make("ol", {}, ...steps.map((step) => make("li", {}, step)))];
 }
 
 /** Its library is fetched now; where that fails there is no code, and the link is enough. @param {string} text */
