@@ -1,61 +1,95 @@
-// Runs one session against the server: carries out what `session.js` decides, with a real camera, peer and clock.
-// No DOM; the page is its first user. Only `onChange` and the other hooks speak to the outside.
+// The JavaScript client: one session against the server. It carries out what `session.js` decides, with a real camera,
+// link and clock. It touches no element of a page; this project's own is its first user (docs/howto/javascript-client.md).
+//
+// Events: `change`  phase, status, source or way of the pictures is another now
+//         `result`  `detail` is a MediaStream with the painted picture, one for each connection
+//         `message` `detail` is { message, first }: whatever the server says; `first` of its connection
+//         `refused` `detail` is a Problem: settings that the server does not take; what `settings()` says then is sent
 
-import { cameraEndedProblem, newerServerProblem } from "./errors.js";
+import { cameraEndedProblem, lostProblem, newerServerProblem, unsupportedProblem } from "./errors.js";
 import { Peer } from "./peer.js";
 import { asProblem, decode, encode, PROTOCOL } from "./protocol.js";
 import { IDLE, step } from "./session.js";
-import { endSession, getIceServers, postOffer, ServerError } from "./signalling.js";
-import { closeSource } from "./source.js";
+import { Server, ServerError } from "./signalling.js";
+import { Socket } from "./socket.js";
 
+/** @typedef {import("./protocol.js").Applied} Applied */
 /** @typedef {import("./protocol.js").Problem} Problem */
 /** @typedef {import("./protocol.js").ServerMessage} ServerMessage */
 /** @typedef {import("./protocol.js").Settings} Settings */
 /** @typedef {import("./protocol.js").Status} Status */
 
 /**
- * @typedef {object} ClientHooks
- * @property {() => Settings} settings what a new connection is to start with
- * @property {(problem: Problem) => void} onSettingsRefused the offer is sent once more with what `settings` then says
- * @property {() => void} onChange phase, status or source is another now
- * @property {(message: ServerMessage, first: boolean) => void} onMessage `first`: of this connection
- * @property {(stream: MediaStream) => void} onResult
+ * @typedef {object} Options
+ * @property {string | URL} [server] where the server's `/` is; default: where this module came from
+ * @property {string} [token] of a server that asks for one
+ * @property {string} [clientId] lets a reload take over the place of the page before; default: a new one
+ * @property {() => Settings} [settings] what a new connection is to start with; default: the server's own settings
+ * @property {boolean} [fallback] whether JPEG over WebSocket may take the place of blocked WebRTC; default: yes
  */
 
-export class Client {
+/**
+ * @typedef {object} LinkHooks
+ * @property {(text: unknown) => void} onMessage
+ * @property {(stream: MediaStream) => void} onResult
+ * @property {(problem: Problem) => void} onLost
+ * @property {() => void} [onOpen]
+ */
+
+/**
+ * What carries pictures and messages: `Peer` or `Socket`.
+ * @typedef {object} Link
+ * @property {(text: string) => boolean} send
+ * @property {(track: MediaStreamTrack) => Promise<void>} replaceTrack
+ * @property {() => Promise<import("./stats.js").Reading>} read
+ * @property {() => void} close
+ */
+
+export class Client extends EventTarget {
   session = IDLE;
   /** @type {Status | null} the last one of this connection */
   status = null;
   /** @type {MediaStream | null} what is being sent */
   source = null;
+  server;
   #clientId;
-  #hooks;
+  #settings;
+  #fallback;
   /** @type {() => Promise<MediaStream>} */
   #openSource = async () => new MediaStream();
-  /** @type {Peer | null} */
-  #peer = null;
+  /** @type {Link | null} */
+  #link = null;
   /** @type {string | null} */
   #sessionId = null;
   #attempt = new AbortController(); // aborted as soon as its connection is given up
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  #asked = 0;
+  /** @type {Map<string, { resolve: (applied: Applied) => void, reject: (problem: Problem) => void }>} oldest first */
+  #questions = new Map();
 
-  /** @param {string} clientId lets a reload take over the place of the page before @param {ClientHooks} hooks */
-  constructor(clientId, hooks) {
+  /** @param {Options} [options] */
+  constructor({ server, token = "", clientId = randomId(), settings = () => ({}), fallback = true } = {}) {
+    super();
+    // This file is served at static/js/, so the server's own root is two folders up.
+    this.server = new Server(new URL(server ?? "../../", import.meta.url));
+    this.server.token = token;
     this.#clientId = clientId;
-    this.#hooks = hooks;
+    this.#settings = settings;
+    this.#fallback = fallback;
   }
 
-  /** @param {() => Promise<MediaStream>} openSource throws a Problem */
+  /** @param {() => Promise<MediaStream>} openSource what it throws is shown as a Problem */
   start(openSource) {
     this.#openSource = openSource;
-    this.#dispatch({ type: "start" });
+    this.#dispatch({ type: "start", via: Peer.supported ? "webrtc" : "ws", fallback: this.#fallback });
   }
 
   stop() {
     this.#dispatch({ type: "stop" });
   }
 
+  /** Ends a wait for the next try; otherwise nothing. */
   retryNow() {
     this.#dispatch({ type: "retry" });
   }
@@ -65,8 +99,26 @@ export class Client {
     const old = this.source;
     this.#useSource(stream);
     const [track] = stream.getVideoTracks();
-    if (track) await this.#peer?.replaceTrack(track);
-    closeSource(old);
+    if (track) await this.#link?.replaceTrack(track);
+    closeStream(old);
+  }
+
+  /**
+   * Changes settings of the running session.
+   * @param {Settings} patch only what is to be another
+   * @param {string} [id] of the message, 1 to 64 characters
+   * @returns {Promise<Applied>} once they are in force; rejects with a Problem, and nothing has changed then
+   */
+  set(patch, id = `c${++this.#asked}`) {
+    return new Promise((resolve, reject) => {
+      if (this.send("settings", patch, id)) this.#questions.set(id, { resolve, reject });
+      else reject(lostProblem());
+    });
+  }
+
+  /** Progress comes as `status`, a refusal as `error`. @param {string} key one of `server.getModels()` */
+  loadModel(key) {
+    return this.send("load_model", { model: key });
   }
 
   /**
@@ -74,11 +126,12 @@ export class Client {
    * @returns {boolean} false where there is no connection
    */
   send(type, data, id) {
-    return this.#peer?.send(encode(type, data, id)) ?? false;
+    return this.#link?.send(encode(type, data, id)) ?? false;
   }
 
-  getStats() {
-    return this.#peer?.getStats() ?? null;
+  /** Measured on this side, to be compared with an earlier one by `stats.js`; null without a connection. */
+  async read() {
+    return (await this.#link?.read()) ?? null;
   }
 
   /** @param {import("./session.js").SessionEvent} event */
@@ -91,19 +144,24 @@ export class Client {
       // Timers may fire a little early; the millisecond keeps the tick from coming before its deadline.
       this.#timer = setTimeout(() => this.#dispatch({ type: "tick" }), session.deadline - now + 1);
     }
-    this.#hooks.onChange(); // before the connection goes: a page may keep its last picture
+    this.#tell("change"); // before the connection goes: a page may keep its last picture
     if (effect === "open_source") this.#open();
     if (effect === "connect") this.#connect();
     if (effect === "disconnect") this.#disconnect();
     if (effect === "close") this.#close();
   }
 
+  /** @param {"change" | "result" | "message" | "refused"} type @param {unknown} [detail] */
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
   async #open() {
     const attempt = this.#renew();
     try {
-      Peer.assertSupported();
+      if (!Peer.supported && !Socket.supported) throw unsupportedProblem();
       const stream = await this.#openSource();
-      if (attempt.aborted) return closeSource(stream);
+      if (attempt.aborted) return closeStream(stream);
       this.#useSource(stream);
       this.#dispatch({ type: "source_opened" });
     } catch (problem) {
@@ -112,21 +170,14 @@ export class Client {
   }
 
   async #connect() {
+    this.#disconnect(); // a link that could not be opened is still there
     const attempt = this.#renew();
     try {
-      const iceServers = await getIceServers(attempt);
+      const iceServers = await this.server.getIceServers(attempt); // of any way: it says whether we may come in
       const track = this.source?.getVideoTracks()[0];
       if (attempt.aborted || !track) return;
-      const peer = new Peer(track, iceServers, {
-        onMessage: (text) => this.#receive(text),
-        onResult: this.#hooks.onResult,
-        onLost: (problem) => this.#dispatch({ type: "lost", problem }),
-      });
-      this.#peer = peer;
-      const answer = await this.#exchange(await peer.offer(), attempt);
-      if (attempt.aborted) return endSession(answer.session_id);
-      this.#sessionId = answer.session_id;
-      await peer.accept(answer);
+      if (this.session.via === "ws") this.#openSocket(track, attempt);
+      else await this.#openPeer(track, iceServers, attempt);
     } catch (error) {
       if (attempt.aborted) return;
       const known = error instanceof ServerError;
@@ -135,15 +186,48 @@ export class Client {
     }
   }
 
+  /** @param {MediaStreamTrack} track @param {RTCIceServer[]} iceServers @param {AbortSignal} attempt */
+  async #openPeer(track, iceServers, attempt) {
+    const peer = new Peer(track, iceServers, this.#hooks(attempt));
+    this.#link = peer;
+    const answer = await this.#exchange(await peer.offer(), attempt);
+    if (attempt.aborted) return this.server.endSession(answer.session_id);
+    this.#sessionId = answer.session_id;
+    await peer.accept(answer);
+  }
+
+  /** @param {MediaStreamTrack} track @param {AbortSignal} attempt */
+  #openSocket(track, attempt) {
+    const settings = this.#settings();
+    const onOpen = () => {
+      if (Object.keys(settings).length === 0) return;
+      this.set(settings, "start").catch((problem) => {
+        if (attempt.aborted || problem.code !== "invalid_settings") return;
+        this.#tell("refused", problem);
+        this.set(this.#settings()).catch(() => {}); // an error message says why
+      });
+    };
+    this.#link = new Socket(this.server.socket(), track, { ...this.#hooks(attempt), onOpen });
+  }
+
+  /** @param {AbortSignal} attempt @returns {LinkHooks} that are silent once the attempt is over */
+  #hooks(attempt) {
+    return {
+      onMessage: (text) => attempt.aborted || this.#receive(text),
+      onResult: (stream) => attempt.aborted || this.#tell("result", stream),
+      onLost: (problem) => attempt.aborted || this.#dispatch({ type: "lost", problem }),
+    };
+  }
+
   /** @param {string} sdp @param {AbortSignal} signal */
   async #exchange(sdp, signal) {
-    const offer = () => ({ sdp, settings: this.#hooks.settings(), clientId: this.#clientId });
+    const offer = () => ({ sdp, settings: this.#settings(), clientId: this.#clientId });
     try {
-      return await postOffer(offer(), signal);
+      return await this.server.postOffer(offer(), signal);
     } catch (error) {
       if (!(error instanceof ServerError && error.problem.code === "invalid_settings")) throw error;
-      this.#hooks.onSettingsRefused(error.problem);
-      return await postOffer(offer(), signal);
+      this.#tell("refused", error.problem);
+      return await this.server.postOffer(offer(), signal);
     }
   }
 
@@ -151,13 +235,12 @@ export class Client {
   #receive(text) {
     const message = decode(text);
     if (!message) return;
-    if (message.type !== "status") {
-      if (message.type === "settings_applied") this.#followSettings(message.data);
-      return this.#hooks.onMessage(message, false);
-    }
+    if (message.type === "settings_applied") this.#followSettings(message.data);
+    if (message.type === "settings_applied" || message.type === "error") this.#answer(message);
+    if (message.type !== "status") return this.#tell("message", { message, first: false });
     const first = this.status === null;
     this.status = message.data;
-    this.#hooks.onMessage(message, first);
+    this.#tell("message", { message, first });
     if (message.data.protocol > PROTOCOL) {
       this.#dispatch({ type: "ended", problem: newerServerProblem() });
     } else if (message.data.state === "closed") {
@@ -165,13 +248,25 @@ export class Client {
     } else if (first) {
       this.#dispatch({ type: "connected" });
     } else {
-      this.#hooks.onChange();
+      this.#tell("change");
+    }
+  }
+
+  /** The server merges under load and keeps the order: a confirmation is one of all questions before it too. @param {ServerMessage} message */
+  #answer({ type, data, id }) {
+    if (id === undefined || !this.#questions.has(id)) return;
+    for (const [asked, { resolve, reject }] of this.#questions) {
+      if (type === "error" && asked !== id) continue;
+      this.#questions.delete(asked);
+      if (type === "settings_applied") resolve(data);
+      else reject(asProblem(data));
+      if (asked === id) break;
     }
   }
 
   /**
    * Settings change the status without a new one. What it said of the painter is not about another painter.
-   * @param {import("./protocol.js").Applied} applied
+   * @param {Applied} applied
    */
   #followSettings({ settings, version, changed }) {
     if (!this.status) return;
@@ -183,7 +278,7 @@ export class Client {
       pipeline: String(settings.pipeline),
       message: other ? "" : this.status.message,
     };
-    this.#hooks.onChange();
+    this.#tell("change");
   }
 
   /** A server that stops for a restart wants the page back; a session ended for a reason of its own does not. @param {Status} status */
@@ -201,7 +296,7 @@ export class Client {
     stream.getVideoTracks()[0]?.addEventListener("ended", () => {
       if (this.source === stream) this.#dispatch({ type: "ended", problem: cameraEndedProblem() });
     });
-    this.#hooks.onChange();
+    this.#tell("change");
   }
 
   /** @returns {AbortSignal} of the attempt that starts now; the one before is over */
@@ -213,17 +308,36 @@ export class Client {
 
   #disconnect() {
     this.#attempt.abort();
-    this.#peer?.close();
-    this.#peer = null;
+    this.#link?.close();
+    if (this.#link && this.session.via === "ws") this.#end(); // else the next offer takes over its place
+    this.#link = null;
     this.status = null;
-    this.#hooks.onChange();
+    for (const { reject } of this.#questions.values()) reject(lostProblem());
+    this.#questions.clear();
+    this.#tell("change");
   }
 
   #close() {
-    closeSource(this.source);
+    closeStream(this.source);
     this.source = null;
-    if (this.#sessionId !== null) endSession(this.#sessionId);
-    this.#sessionId = null;
+    this.#end();
     this.#disconnect();
   }
+
+  #end() {
+    if (this.#sessionId !== null) this.server.endSession(this.#sessionId);
+    this.#sessionId = null;
+  }
+}
+
+/** @param {MediaStream | null} stream */
+function closeStream(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+}
+
+/** 128 random bits; crypto.randomUUID is for secure pages only. */
+export function randomId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join(
+    "",
+  );
 }

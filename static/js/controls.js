@@ -4,6 +4,7 @@
 import { make } from "./dom.js";
 import { debounce, throttle } from "./pace.js";
 import { title } from "./status.js";
+import { said, t } from "./texts.js";
 import { makeWidget } from "./widgets.js";
 
 /** @typedef {import("./protocol.js").Settings} Settings */
@@ -14,7 +15,6 @@ import { makeWidget } from "./widgets.js";
 
 const TYPING_PAUSE_MS = 300;
 const SLIDER_INTERVAL_MS = 50;
-const MARKS = { sent: "sending…", applied: "✓ applied", rebuilding: "rebuilding…", saved: "saved" };
 /** Always open, in this order; the other groups follow folded. */
 const OPEN_GROUPS = ["prompt", "pipeline", "look"];
 const GROUP_TITLES = new Map([["size", "Picture size"]]);
@@ -28,8 +28,9 @@ export class Controls {
    * @param {HTMLElement} form
    * @param {Schema} schema
    * @param {(patch: Settings) => Mark} send
+   * @param {HTMLElement} promptPlace goes below the prompt
    */
-  constructor(form, schema, send) {
+  constructor(form, schema, send, promptPlace) {
     const prompt = () => String(this.#fields.get("prompt")?.value ?? "");
     /** @type {Map<string, Field[]>} */
     const groups = new Map(OPEN_GROUPS.map((name) => [name, []]));
@@ -40,12 +41,19 @@ export class Controls {
     }
     const filled = [...groups].filter(([, fields]) => fields.length > 0);
     form.replaceChildren(...filled.map(([name, fields]) => group(name, fields)));
-    this.#fields.get("prompt")?.element.append(this.#notes);
+    this.#fields.get("prompt")?.element.append(this.#notes, promptPlace);
+  }
+
+  /** What the fields show now, also what has not been sent yet. @returns {Settings} */
+  get values() {
+    return Object.fromEntries([...this.#fields].map(([name, field]) => [name, field.value]));
   }
 
   /** Shows values without sending them. @param {Settings} values */
   show(values) {
     for (const [name, value] of Object.entries(values)) this.#fields.get(name)?.show(value);
+    const [pipeline, steps] = ["pipeline", "steps"].map((name) => this.#fields.get(name)?.value);
+    for (const field of this.#fields.values()) field.adapt(String(pipeline), Number(steps));
   }
 
   /** @param {string[]} names @param {Mark} mark */
@@ -71,7 +79,7 @@ export class Controls {
 
 /** A prompt, and a field alone, need no heading above their own. @param {string} name @param {Field[]} fields */
 function group(name, fields) {
-  const heading = make("h2", {}, GROUP_TITLES.get(name) ?? title(name));
+  const heading = make("h2", {}, said(`group.${name}`) ?? GROUP_TITLES.get(name) ?? title(name));
   const elements = fields.map((field) => field.element);
   if (!OPEN_GROUPS.includes(name)) {
     return make("details", { class: "group" }, make("summary", {}, heading), ...elements);
@@ -85,6 +93,7 @@ class Field {
   /** @type {unknown} what the control shows */
   value;
   #live;
+  #title;
   #widget;
   #pacer;
   #mark = make("span", { class: "mark" });
@@ -101,13 +110,22 @@ class Field {
     this.#live = property.apply === "live";
     this.#widget = makeWidget(property, names, (value, finished) => this.#changed(value, finished), prompt);
     this.#error = make("p", { id: `${id}-error`, class: "error", role: "alert" });
-    const hint = make("p", { id: `${id}-hint`, class: "hint" }, property.description);
+    const hint = make(
+      "p",
+      { id: `${id}-hint`, class: "hint" },
+      said(`setting.${name}.hint`) ?? property.description,
+    );
+    this.#title = said(`setting.${name}`) ?? property.title;
     const several = property.widget === "prompts"; // a group of inputs, each with a label of its own
-    const label = make(several ? "span" : "label", { class: "label", id: names.label }, property.title);
+    const label = make(several ? "span" : "label", { class: "label", id: names.label }, this.#title);
     if (!several) label.setAttribute("for", id);
     const head = make("div", { class: "head" }, label);
-    if (property.apply === "rebuild") head.append(make("span", { class: "tag" }, "reloads"));
-    head.append(this.#mark);
+    const tag = make(
+      "span",
+      { class: "tag", "data-apply": property.apply, title: t(`mark.${property.apply}.hint`) },
+      t(`mark.${property.apply}`),
+    );
+    head.append(tag, this.#mark);
     if (this.#widget.beside) head.append(this.#widget.beside);
     this.element = make(
       "div",
@@ -127,6 +145,11 @@ class Field {
     this.#widget.set(value);
   }
 
+  /** @param {string} pipeline @param {number} steps */
+  adapt(pipeline, steps) {
+    this.#widget.adapt?.(pipeline, steps);
+  }
+
   /** @param {unknown} value */
   restore(value) {
     this.#pacer.drop();
@@ -137,13 +160,13 @@ class Field {
   /** @param {Mark} mark */
   mark(mark) {
     this.#mark.dataset.mark = mark;
-    this.#mark.textContent = MARKS[mark];
+    this.#mark.textContent = t(`mark.${mark}`);
   }
 
   /** @param {string} message */
   refuse(message) {
     this.#mark.textContent = "";
-    this.#error.textContent = `Not changed: ${message}`;
+    this.#error.textContent = t("field.refused", { reason: message });
     this.element.classList.add("refused");
   }
 

@@ -1,4 +1,4 @@
-// Two helpers for a page without a framework: make an element, find an element. Text is always text, never markup.
+// Helpers for a page without a framework: make an element, find one, write into one. Text is always text, never markup.
 
 /**
  * @template {keyof HTMLElementTagNameMap} Tag
@@ -26,4 +26,23 @@ export function find(id, kind) {
   const element = document.getElementById(id);
   if (!(element instanceof kind)) throw new Error(`the page has no ${kind.name} #${id}`);
   return element;
+}
+
+/** Writing the same text again would make screen readers say it again. @param {string} id @param {string} text */
+export function setText(id, text) {
+  const element = find(id, HTMLElement);
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
+ * Writes the texts that elements ask for: `data-t` as content, `data-t-label` as the name.
+ * @param {ParentNode} root @param {(key: string) => string} text
+ */
+export function writeTexts(root, text) {
+  for (const element of root.querySelectorAll("[data-t]")) {
+    element.textContent = text(element.getAttribute("data-t") ?? "");
+  }
+  for (const element of root.querySelectorAll("[data-t-label]")) {
+    element.setAttribute("aria-label", text(element.getAttribute("data-t-label") ?? ""));
+  }
 }

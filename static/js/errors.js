@@ -1,46 +1,46 @@
-// Plain texts for what goes wrong on the page's side, in the same shape as the server's errors: what happened, what
-// to do, a code. Pure; errors of the server bring their own texts.
+// What goes wrong on the page's side, in the same shape as the server's errors: a code, what happened, what to do.
+// Pure. A Problem speaks English, as the server's do; `words` has it in the language in use.
+
+import { english, language, said } from "./texts.js";
 
 /** @typedef {import("./protocol.js").Problem} Problem */
+/** @typedef {import("./texts.js").Values} Values */
 
-/** @type {Record<string, [message: string, fix: string]>} DOMException names of getUserMedia */
-const CAMERA = {
-  NotAllowedError: [
-    "The camera is blocked for this page.",
-    "Click the camera icon in the address bar, choose Allow, then press Start again. If it stays blocked, allow the browser in your system's privacy settings.",
-  ],
-  SecurityError: [
-    "This browser does not let pages use the camera.",
-    "Allow cameras in the browser's settings, or use the test card.",
-  ],
-  NotFoundError: ["No camera was found.", "Plug one in and press Start again, or use the test card."],
-  NotReadableError: [
-    "Another program is using the camera.",
-    "Close the call or recording that holds it, then press Start again.",
-  ],
-  AbortError: [
-    "The camera stopped while it was being opened.",
-    "Unplug it, plug it in again, then press Start.",
-  ],
-  OverconstrainedError: [
-    "This camera is not there any more.",
-    "Choose another camera, or use the test card.",
-  ],
-};
+/** DOMException names of getUserMedia that have a text of their own. */
+const CAMERA_ERRORS = [
+  "NotAllowedError",
+  "SecurityError",
+  "NotFoundError",
+  "NotReadableError",
+  "AbortError",
+  "OverconstrainedError",
+];
 
-/** @param {string} code @param {string} message @param {string} fix @param {boolean} [retryable] @returns {Problem} */
-function problem(code, message, fix, retryable = false) {
-  return { code, message, fix, fields: [], retryable };
+/** @param {string} code @param {boolean} [retryable] @param {Values} [values] @returns {Problem} */
+function problem(code, retryable = false, values = {}) {
+  const message = english(`problem.${code}`, values) ?? "";
+  const fix = english(`problem.${code}.fix`, values) ?? "";
+  return { code, message, fix, fields: [], retryable, values };
+}
+
+/**
+ * A problem in the language in use. Where that is not the server's own, a text by its code comes first, and what
+ * exactly the server said after it.
+ * @param {Problem} problem
+ * @returns {{ message: string, fix: string, detail: string }}
+ */
+export function words({ code, message, fix, values }) {
+  const translated = language() === "en" ? undefined : said(`problem.${code}`, values);
+  if (translated === undefined) return { message, fix, detail: "" };
+  const translatedFix = said(`problem.${code}.fix`, values);
+  const ours = values !== undefined; // nothing in it that the translation does not say
+  return { message: translated, fix: translatedFix ?? fix, detail: ours ? "" : message };
 }
 
 /** @param {unknown} error what getUserMedia threw */
 export function cameraProblem(error) {
-  const name = error instanceof Error ? error.name : "Error";
-  const [message, fix] = CAMERA[name] ?? [
-    "The camera could not be opened.",
-    "Try another camera, or use the test card.",
-  ];
-  return problem(`camera/${name}`, message, fix);
+  const name = error instanceof Error ? error.name : "";
+  return problem(`camera/${CAMERA_ERRORS.includes(name) ? name : "Error"}`);
 }
 
 /** Whether the test card would help. @param {Problem} problem */
@@ -50,53 +50,39 @@ export function isCameraProblem({ code }) {
 
 /** @param {{ origin: string, port: string }} location */
 export function insecureProblem({ origin, port }) {
-  return problem(
-    "camera/insecure_context",
-    `Browsers give a camera to secure pages only, and ${origin} is not one.`,
-    `On the server's own machine open http://localhost${port && `:${port}`}; from elsewhere use https. The test card works here too.`,
-  );
+  return problem("camera/insecure_context", false, {
+    origin,
+    local: `http://localhost${port && `:${port}`}`,
+  });
 }
 
 /** @param {string} origin */
 export function unreachableProblem(origin) {
-  return problem(
-    "unreachable",
-    `The server at ${origin} does not answer.`,
-    "Check that it is running and that this device is online.",
-    true,
-  );
+  return problem("unreachable", true, { origin });
 }
 
 export function unsupportedProblem() {
-  return problem(
-    "unsupported",
-    "This browser has no WebRTC.",
-    "Use a current Chrome, Edge, Firefox or Safari.",
-  );
+  return problem("unsupported");
 }
 
 export function lostProblem() {
-  return problem("lost", "The connection to the server was lost.", "", true);
+  return problem("lost", true);
 }
 
 /** The server answered, but no picture or message ever came through. */
 export function noLinkProblem() {
-  return problem(
-    "ice_failed",
-    "The video link to the server could not be opened.",
-    "The server answers, so a firewall is probably blocking UDP between this device and the server.",
-    true,
-  );
+  return problem("ice_failed", true);
+}
+
+/** As `noLinkProblem`, of the WebSocket that was tried in its place. */
+export function noSocketProblem() {
+  return problem("ws_failed", true);
 }
 
 export function cameraEndedProblem() {
-  return problem(
-    "camera/ended",
-    "The camera was unplugged or taken away.",
-    "Choose another camera and press Start.",
-  );
+  return problem("camera/ended");
 }
 
 export function newerServerProblem() {
-  return problem("protocol_version", "This page is older than the server.", "Reload the page.");
+  return problem("protocol_version");
 }

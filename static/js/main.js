@@ -1,13 +1,21 @@
 // The page: makes the parts and connects them. Each decision lies in a module of its own; here they only meet.
 
-import { Client } from "./client.js";
+import { Client, randomId } from "./client.js";
 import { Controls } from "./controls.js";
+import { make, writeTexts } from "./dom.js";
+import { addHelp } from "./help.js";
+import { Keys } from "./keys.js";
 import { Ledger } from "./ledger.js";
+import { addModels } from "./models.js";
+import { findPlaces, storage } from "./page.js";
+import { addPreferences } from "./preferences.js";
 import { asProblem } from "./protocol.js";
-import { getSettingsSchema, ServerError } from "./signalling.js";
+import { ServerError } from "./signalling.js";
+import { addSoften } from "./soften.js";
 import { listSources, onSourcesChanged, openSource, TEST_CARD } from "./source.js";
-import { bitrate, FrameCounter, latencyParts, read } from "./stats.js";
+import { bitrates, concern, FrameCounter, latencyParts, losses } from "./stats.js";
 import { Store } from "./store.js";
+import { bestLanguage, isLanguage, language, t, useLanguage } from "./texts.js";
 import { View } from "./view.js";
 
 /** @typedef {import("./protocol.js").Settings} Settings */
@@ -15,12 +23,19 @@ import { View } from "./view.js";
 /** @typedef {import("./protocol.js").ServerStats} ServerStats */
 
 const CLIENT_ID = "live-diffusion.client";
+const TOKEN = "live-diffusion.token";
+const LANGUAGE = "live-diffusion.language";
 const STATS_INTERVAL_S = 1;
+const CHARTED = 60; // readings, one a second
+const CONCERN_AFTER = 5; // readings in a row: a moment of trouble is no news
 
 const view = new View();
-const store = new Store(storage("localStorage"));
+const local = storage("localStorage");
+const store = new Store(local);
 const ledger = new Ledger();
-const frames = new FrameCounter(view.result);
+const frames = new FrameCounter(view.result, seen);
+/** @type {import("./controls.js").Schema | null} until the server has sent it */
+let schema = null;
 /** @type {Controls | null} until the schema is here */
 let controls = null;
 /** @type {Settings} */
@@ -29,21 +44,71 @@ let defaults = {};
 let rebuilding = [];
 /** @type {ServerStats | null} */
 let serverStats = null;
+/** Whether a picture of this connection has been shown. */
+let pictured = false;
+/** @type {{ text: string, readings: number }} what keeps the picture from being good, and for how long */
+let worry = { text: "", readings: 0 };
+/** @type {(() => void)[]} */
+const relabels = [];
 
-const client = new Client(takeClientId(), {
+const client = new Client({
+  token: storage("sessionStorage")?.getItem(TOKEN) ?? "",
+  clientId: takeClientId(),
   settings: () => store.saved,
-  onSettingsRefused(problem) {
-    store.drop(problem.fields.map(({ field }) => field));
-    const what = problem.fields.map(({ field, message }) => `${field}: ${message}`).join("; ");
-    view.notice(`This server did not take some of your saved settings, so it started without them. ${what}`);
-  },
-  onChange: () => view.render(client.session, client.status, client.source),
-  onMessage: receive,
-  onResult(stream) {
-    view.result.srcObject = stream;
-    view.render(client.session, client.status, client.source);
-  },
 });
+
+/** @type {import("./page.js").Page} */
+const page = {
+  client,
+  keys: new Keys(local),
+  storage: local,
+  places: findPlaces(make("div", { class: "places", role: "group" })),
+  settings: () => ({ ...defaults, ...(client.status ? ledger.confirmed : store.saved) }),
+  change(patch) {
+    const mark = change(patch);
+    controls?.show(patch);
+    controls?.mark(Object.keys(patch), mark);
+  },
+  notice: (text) => view.notice(text),
+  trouble: (problem) => view.trouble(problem),
+  start,
+  onLanguage(relabel) {
+    relabels.push(relabel);
+    relabel();
+  },
+};
+
+client.addEventListener("change", () => {
+  if (client.status === null) pictured = false;
+  render();
+});
+client.addEventListener("message", (event) => {
+  const { message, first } = /** @type {CustomEvent<{ message: ServerMessage, first: boolean }>} */ (event)
+    .detail;
+  receive(message, first);
+});
+client.addEventListener("result", (event) => {
+  view.result.srcObject = /** @type {CustomEvent<MediaStream>} */ (event).detail;
+  view.result.play().catch(() => {}); // it was paused while a connection was waited for
+  render();
+});
+client.addEventListener("refused", (event) => {
+  const { fields } = /** @type {CustomEvent<import("./protocol.js").Problem>} */ (event).detail;
+  store.drop(fields.map(({ field }) => field));
+  const what = fields.map(({ field, message }) => `${field}: ${message}`).join("; ");
+  view.notice(t("settings.saved-refused", { what }));
+});
+
+function render() {
+  view.render(client, pictured, worry.readings >= CONCERN_AFTER ? worry.text : "");
+}
+
+/** A picture was shown: only that is the proof that all of it works. */
+function seen() {
+  if (pictured || client.status === null) return;
+  pictured = true;
+  render();
+}
 
 /** @param {ServerMessage} message @param {boolean} first of its connection */
 function receive(message, first) {
@@ -90,6 +155,7 @@ function receive(message, first) {
 function greet(settings) {
   serverStats = null;
   client.send("subscribe_stats", { interval_s: STATS_INTERVAL_S });
+  if (client.session.via === "ws") return; // where the client has sent them itself, a moment ago
   const late = Object.entries(store.saved).filter(([name, value]) => !same(value, settings[name]));
   if (late.length > 0) change(Object.fromEntries(late));
 }
@@ -99,32 +165,37 @@ function change(patch) {
   store.put(patch);
   if (client.status === null) return "saved";
   view.trouble(null);
-  client.send("settings", patch, ledger.send(patch));
+  client.set(patch, ledger.send(patch)).catch(() => {}); // `receive` hears of it too, and tells
   return "sent";
 }
 
 function reset() {
   const shown = client.status === null ? store.saved : ledger.confirmed;
   const names = Object.keys(defaults).filter((name) => name in shown && !same(defaults[name], shown[name]));
-  if (names.length > 0) {
-    const mark = change(Object.fromEntries(names.map((name) => [name, defaults[name]])));
-    controls?.show(defaults);
-    controls?.mark(names, mark);
-  }
+  if (names.length > 0) page.change(Object.fromEntries(names.map((name) => [name, defaults[name]])));
   store.clear();
 }
 
-async function drawControls() {
-  if (controls) return;
+async function loadSchema() {
+  if (schema) return;
   try {
-    const schema = await getSettingsSchema();
-    store.keep((name) => name in schema.properties);
-    defaults = Object.fromEntries(Object.entries(schema.properties).map(([name, p]) => [name, p.default]));
-    controls = new Controls(view.form, schema, change);
-    controls.show(store.saved);
+    schema = await client.server.getSettingsSchema();
+    const { properties } = schema;
+    store.keep((name) => name in properties);
+    defaults = Object.fromEntries(Object.entries(properties).map(([name, p]) => [name, p.default]));
+    drawControls();
+    addSoften(page, (name) => name in properties);
   } catch (error) {
     view.trouble(error instanceof ServerError ? error.problem : asProblem({ message: String(error) }));
   }
+}
+
+function drawControls() {
+  if (!schema) return;
+  const values = controls?.values ?? store.saved;
+  controls = new Controls(view.form, schema, change, page.places.prompt);
+  controls.show(values);
+  controls.notes(client.status?.notes ?? []);
 }
 
 async function drawSources() {
@@ -132,14 +203,31 @@ async function drawSources() {
   view.sources(await listSources(), view.source.value || inUse || "");
 }
 
-async function start() {
+function start() {
   view.notice("");
-  drawControls();
+  view.trouble(null);
+  loadSchema();
   client.start(async () => {
     const stream = await openSource(view.source.value);
     drawSources(); // now the cameras have names
     return stream;
   });
+}
+
+function startOrStop() {
+  const idle = client.session.phase === "idle" || client.session.phase === "failed";
+  idle ? start() : client.stop();
+}
+
+/** @param {SubmitEvent} event */
+function signIn(event) {
+  event.preventDefault();
+  const token = view.token.value.trim();
+  client.server.token = token;
+  storage("sessionStorage")?.setItem(TOKEN, token);
+  view.token.value = "";
+  view.tokenError("");
+  start();
 }
 
 async function swapSource() {
@@ -151,46 +239,105 @@ async function swapSource() {
   }
 }
 
+/** For a report of a fault: what happened, never what was typed. */
+async function copyDetails() {
+  const { phase, via, attempt } = client.session;
+  const { state, reason, pipeline, device, model } = client.status ?? {};
+  const details = {
+    problem: view.problem,
+    session: { phase, via, attempt },
+    status: client.status && { state, reason, pipeline, device, model },
+    browser: navigator.userAgent,
+  };
+  await navigator.clipboard.writeText(JSON.stringify(details, null, 2));
+  view.copy.textContent = t("trouble.copied");
+}
+
+/** @param {import("./texts.js").Language} code */
+async function chooseLanguage(code) {
+  await useLanguage(code).catch(() => {}); // the server is away: the language before stays
+  local?.setItem(LANGUAGE, language());
+  writePage();
+}
+
+function writePage() {
+  document.documentElement.lang = language();
+  writeTexts(document, (key) => t(/** @type {import("./texts.js").Key} */ (key)));
+  page.places.prompt.setAttribute("aria-label", t("settings.tools"));
+  for (const relabel of relabels) relabel();
+  drawControls();
+  drawSources();
+  view.retell();
+  view.chart(latencies);
+  render();
+}
+
 /** @type {import("./stats.js").Reading | null} */
 let reading = null;
+/** @type {number[]} */
+let latencies = [];
 
 async function drawNumbers() {
-  const report = await client.getStats();
-  if (!report || client.status === null) {
+  const now = await client.read();
+  if (!now || client.status === null) {
     reading = null;
+    latencies = [];
+    worry = { text: "", readings: 0 };
+    view.chart(latencies);
     return view.numbers("–", "–", []);
   }
   const before = reading;
-  reading = read(report.values());
+  reading = now;
   if (!before) return;
-  const parts = latencyParts(before, reading, serverStats);
+  const parts = latencyParts(before, now, serverStats);
   const sum = parts.reduce((total, { ms }) => total + ms, 0);
-  const kbps = bitrate(before, reading);
-  /** @type {[string, string][]} */
-  const rows = parts.map(({ label, ms }) => [label, `${ms.toFixed(0)} ms`]);
-  if (serverStats) rows.push(["Frames a second, into the server and out", fpsPair(serverStats)]);
-  if (kbps !== null) rows.push(["Result, data rate", `${kbps.toFixed(0)} kbit/s`]);
-  rows.push(["Settings version", String(ledger.version)]);
-  view.numbers(`${frames.perSecond(performance.now())} fps`, `≈ ${sum.toFixed(0)} ms`, rows);
+  latencies = [...latencies, sum].slice(-CHARTED);
+  const loss = losses(before, now);
+  view.numbers(`${frames.perSecond(performance.now())} fps`, `≈ ${sum.toFixed(0)} ms`, [
+    ...parts.map(({ key, ms }) => /** @type {[string, string]} */ ([t(key), `${ms.toFixed(0)} ms`])),
+    ...moreNumbers(before, now, loss),
+  ]);
+  view.chart(latencies);
+  worryAbout(
+    concern({ loss: Math.max(loss.up ?? 0, loss.down ?? 0), cameraFps: now.cameraFps, server: serverStats }),
+  );
 }
 
-/** @param {ServerStats} stats */
-function fpsPair({ fps_in, fps_out }) {
-  return `${fps_in.toFixed(0)} and ${fps_out.toFixed(0)}`;
+/**
+ * @param {import("./stats.js").Reading} before @param {import("./stats.js").Reading} now
+ * @param {{ up: number | null, down: number | null }} loss @returns {[string, string][]}
+ */
+function moreNumbers(before, now, loss) {
+  /** @type {[string, string][]} */
+  const rows = [];
+  if (serverStats) {
+    const { fps_in, fps_out, dropped } = serverStats;
+    rows.push([t("stats.fps"), `${fps_in.toFixed(0)}, ${fps_out.toFixed(0)}`]);
+    rows.push([t("stats.dropped"), String(Object.values(dropped).reduce((sum, count) => sum + count, 0))]);
+  }
+  const rates = bitrates(before, now);
+  if (rates) {
+    rows.push([t("stats.rate-up"), `${rates.up.toFixed(0)} kbit/s`]);
+    rows.push([t("stats.rate-down"), `${rates.down.toFixed(0)} kbit/s`]);
+  }
+  if (loss.up !== null && loss.down !== null) {
+    rows.push([t("stats.loss"), `${(100 * loss.up).toFixed(1)} %, ${(100 * loss.down).toFixed(1)} %`]);
+  }
+  rows.push([t("stats.transport"), client.session.via === "ws" ? "WebSocket, JPEG" : "WebRTC"]);
+  rows.push([t("stats.version"), String(ledger.version)]);
+  return rows;
+}
+
+/** @param {ReturnType<typeof concern>} found */
+function worryAbout(found) {
+  const text = found ? t(found.key, found.values) : "";
+  worry = { text: text || worry.text, readings: text ? worry.readings + 1 : 0 };
+  render();
 }
 
 /** @param {unknown} a @param {unknown} b */
 function same(a, b) {
   return JSON.stringify(a) === JSON.stringify(b);
-}
-
-/** A browser that forbids storage throws at the very name. @param {"localStorage" | "sessionStorage"} name */
-function storage(name) {
-  try {
-    return globalThis[name];
-  } catch {
-    return null;
-  }
 }
 
 /**
@@ -205,20 +352,13 @@ function takeClientId() {
   return id;
 }
 
-/** crypto.randomUUID is for secure pages only. */
-function randomId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join(
-    "",
-  );
-}
-
-view.start.onclick = () => {
-  const idle = client.session.phase === "idle" || client.session.phase === "failed";
-  idle ? start() : client.stop();
-};
+view.start.onclick = startOrStop;
+view.again.onclick = start;
 view.retry.onclick = () => client.retryNow();
 view.reset.onclick = reset;
+view.copy.onclick = copyDetails;
 view.source.onchange = swapSource;
+view.signin.onsubmit = signIn;
 view.useCard.onclick = () => {
   view.source.value = TEST_CARD;
   start();
@@ -229,8 +369,20 @@ addEventListener("online", () => client.retryNow());
 document.addEventListener("visibilitychange", () => document.hidden || client.retryNow());
 addEventListener("pagehide", () => client.stop());
 setInterval(drawNumbers, 1000);
-setInterval(() => view.countdown(client.session, performance.now()), 500);
+setInterval(() => view.tick(client.session, performance.now()), 500);
 
-view.render(client.session, client.status, client.source);
-drawSources();
-drawControls();
+const kept = local?.getItem(LANGUAGE);
+const wished = kept && isLanguage(kept) ? kept : bestLanguage(navigator.languages);
+if (wished !== "en") await useLanguage(wished).catch(() => {});
+
+page.keys.add(" ", () => t("keys.start"), startOrStop);
+page.keys.add(
+  "/",
+  () => t("keys.prompt"),
+  () => document.getElementById("setting-prompt")?.focus(),
+);
+/** The tools of the page: each adds its own parts. @type {import("./page.js").Tool[]} */
+const tools = [addModels, (page) => addPreferences(page, chooseLanguage), addHelp];
+for (const addTool of tools) addTool(page);
+writePage();
+loadSchema();

@@ -1,20 +1,13 @@
 // One RTCPeerConnection: the camera track out, the painted track in, the DataChannel `control` both ways.
 // One offer, one answer, no trickle; a lost peer is closed and replaced by a new one, never mended.
 
-import { lostProblem, noLinkProblem, unsupportedProblem } from "./errors.js";
-
-/** @typedef {import("./protocol.js").Problem} Problem */
+import { lostProblem, noLinkProblem } from "./errors.js";
+import { read } from "./stats.js";
 
 const GATHERING_LIMIT_MS = 1_000; // the server learns our address from the checks, so candidates are a courtesy
 const DISCONNECTED_LIMIT_MS = 3_000; // ICE often comes back by itself within this time
 
-/**
- * @typedef {object} PeerHooks
- * @property {(text: unknown) => void} onMessage
- * @property {(stream: MediaStream) => void} onResult
- * @property {(problem: Problem) => void} onLost
- */
-
+/** Implements `Link` of `client.js`. */
 export class Peer {
   #connection;
   #sender;
@@ -25,7 +18,7 @@ export class Peer {
   /**
    * @param {MediaStreamTrack} track
    * @param {RTCIceServer[]} iceServers
-   * @param {PeerHooks} hooks
+   * @param {import("./client.js").LinkHooks} hooks
    */
   constructor(track, iceServers, { onMessage, onResult, onLost }) {
     const connection = new RTCPeerConnection({ iceServers });
@@ -47,8 +40,8 @@ export class Peer {
     };
   }
 
-  static assertSupported() {
-    if (!("RTCPeerConnection" in globalThis)) throw unsupportedProblem();
+  static get supported() {
+    return "RTCPeerConnection" in globalThis;
   }
 
   /** @returns {Promise<string>} the SDP of a complete offer */
@@ -75,8 +68,9 @@ export class Peer {
     return true;
   }
 
-  getStats() {
-    return this.#connection.getStats();
+  /** @returns {Promise<import("./stats.js").Reading>} */
+  async read() {
+    return read((await this.#connection.getStats()).values());
   }
 
   close() {

@@ -1,4 +1,4 @@
-// The messages that page and server exchange on the DataChannel `control`: encode, decode and their shapes.
+// The messages that page and server exchange on the DataChannel `control` and on `/ws`: encode, decode and their shapes.
 // Pure: no DOM, no network. The contract is version 1; a newer server says so in its first `status`.
 
 export const PROTOCOL = 1;
@@ -13,7 +13,9 @@ export const PROTOCOL = 1;
  * @property {number} protocol
  * @property {string} session_id
  * @property {ServerState} state
- * @property {number | null} [place]
+ * @property {string} [view_id]
+ * @property {number | null} [place] in line, from 1
+ * @property {number | null} [wait_s] about how long that takes
  * @property {string | null} [reason]
  * @property {string | null} [message]
  * @property {number | null} [retry_in_s]
@@ -22,6 +24,7 @@ export const PROTOCOL = 1;
  * @property {string[]} pipelines
  * @property {string | null} [device]
  * @property {string | null} [model]
+ * @property {string[]} [models]
  * @property {Settings} settings
  * @property {number} settings_version
  * @property {string[]} [notes]
@@ -45,6 +48,8 @@ export const PROTOCOL = 1;
  * @property {Record<string, number>} dropped
  */
 
+/** On `/ws`, before the binary message it describes. @typedef {{ timings_ms: Record<string, number> }} ProcessedFrame */
+
 /** @typedef {{ field: string, message: string }} FieldProblem */
 
 /**
@@ -55,6 +60,7 @@ export const PROTOCOL = 1;
  * @property {string} fix what to do
  * @property {FieldProblem[]} fields
  * @property {boolean} retryable
+ * @property {import("./texts.js").Values} [values] of a problem of the page's own: what its texts are filled with
  */
 
 /**
@@ -62,6 +68,7 @@ export const PROTOCOL = 1;
  *   | { type: "settings_applied", data: Applied, id?: string }
  *   | { type: "error", data: Problem, id?: string }
  *   | { type: "stats", data: ServerStats, id?: string }
+ *   | { type: "processed_frame", data: ProcessedFrame, id?: string }
  *   | { type: "pong", data: { t: number, server_time: number }, id?: string }
  *   | { type: "stats_subscribed", data: { interval_s: number | null }, id?: string }} ServerMessage
  */
@@ -103,6 +110,7 @@ export function asProblem(body) {
     fix: String(given.fix ?? ""),
     fields: Array.isArray(given.fields) ? given.fields : [],
     retryable: given.retryable === true,
+    ...(isObject(given.values) && { values: given.values }),
   };
 }
 

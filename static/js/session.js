@@ -1,15 +1,18 @@
 // The connect state machine: phase and event in, new phase and one effect out. Pure: time and chance are arguments.
 // `client.js` feeds it events and carries out the effects; nothing else decides when to connect, wait or give up.
 
-import { noLinkProblem } from "./errors.js";
+import { noLinkProblem, noSocketProblem } from "./errors.js";
 
 /** @typedef {import("./protocol.js").Problem} Problem */
 /** @typedef {"idle" | "asking" | "connecting" | "live" | "waiting" | "failed"} Phase */
 /** @typedef {"none" | "open_source" | "connect" | "disconnect" | "close"} Effect `close` also lets the camera go */
+/** @typedef {"webrtc" | "ws"} Via how the pictures travel */
 
 /**
  * @typedef {object} Session
  * @property {Phase} phase
+ * @property {Via} via the next Start begins with the best again
+ * @property {boolean} fallback whether `ws` may take the place of a WebRTC link that cannot be opened
  * @property {number} attempt tries since the connection was last live
  * @property {boolean} proven has been live since Start: then it is worth trying for ever
  * @property {number | null} deadline when `tick` is due, in milliseconds
@@ -17,18 +20,27 @@ import { noLinkProblem } from "./errors.js";
  */
 
 /**
- * @typedef {{ type: "start" | "stop" | "source_opened" | "connected" | "tick" | "retry" }
+ * @typedef {{ type: "start", via?: Via, fallback?: boolean }
+ *   | { type: "stop" | "source_opened" | "connected" | "tick" | "retry" }
  *   | { type: "source_failed" | "ended", problem: Problem }
  *   | { type: "lost", problem: Problem, retryInMs?: number | null }} SessionEvent
  */
 
-export const CONNECT_LIMIT_MS = 15_000; // from the offer to the first status; ICE gives up at about this time too
+export const CONNECT_LIMIT_MS = 12_000; // from the offer to the first status; a link that works is open within two
 export const FIRST_WAIT_MS = 1_000;
 export const LONGEST_WAIT_MS = 15_000;
 export const UNPROVEN_TRIES = 3; // a server that never worked is reported soon; one that did is waited for
 
 /** @type {Session} */
-export const IDLE = { phase: "idle", attempt: 0, proven: false, deadline: null, problem: null };
+export const IDLE = {
+  phase: "idle",
+  via: "webrtc",
+  fallback: true,
+  attempt: 0,
+  proven: false,
+  deadline: null,
+  problem: null,
+};
 
 /**
  * @param {Session} session
@@ -40,9 +52,11 @@ export const IDLE = { phase: "idle", attempt: 0, proven: false, deadline: null, 
 export function step(session, event, now, chance) {
   const { phase } = session;
   switch (event.type) {
-    case "start":
+    case "start": {
       if (phase !== "idle" && phase !== "failed") break;
-      return { session: { ...IDLE, phase: "asking" }, effect: "open_source" };
+      const { via = "webrtc", fallback = true } = event;
+      return { session: { ...IDLE, phase: "asking", via, fallback }, effect: "open_source" };
+    }
     case "stop":
       return { session: IDLE, effect: "close" };
     case "source_opened":
@@ -55,12 +69,12 @@ export function step(session, event, now, chance) {
     case "connected":
       if (phase !== "connecting") break;
       return {
-        session: { phase: "live", attempt: 0, proven: true, deadline: null, problem: null },
+        session: { ...session, phase: "live", attempt: 0, proven: true, deadline: null, problem: null },
         effect: "none",
       };
     case "lost":
       if (phase === "connecting" || phase === "live") {
-        return wait(session, event.problem, now, chance, event.retryInMs);
+        return lost(session, event.problem, now, chance, event.retryInMs);
       }
       break;
     case "retry":
@@ -69,9 +83,17 @@ export function step(session, event, now, chance) {
     case "tick":
       if (session.deadline === null || now < session.deadline) break;
       if (phase === "waiting") return connect(session, now);
-      return wait(session, noLinkProblem(), now, chance);
+      return lost(session, session.via === "ws" ? noSocketProblem() : noLinkProblem(), now, chance);
   }
   return { session, effect: "none" };
+}
+
+/**
+ * How long the try that is under way has taken, in milliseconds; 0 in any other phase.
+ * @param {Session} session @param {number} now
+ */
+export function tryingFor({ phase, deadline }, now) {
+  return phase === "connecting" && deadline !== null ? now - (deadline - CONNECT_LIMIT_MS) : 0;
 }
 
 /** @param {Session} session @param {number} now @returns {{ session: Session, effect: Effect }} */
@@ -85,6 +107,19 @@ function connect(session, now) {
     },
     effect: "connect",
   };
+}
+
+/**
+ * A blocked link is not waited for where another way is left; everything else is, as far as it can get better.
+ * @param {Session} session @param {Problem} problem @param {number} now @param {number} chance
+ * @param {number | null} [retryInMs]
+ * @returns {{ session: Session, effect: Effect }}
+ */
+function lost(session, problem, now, chance, retryInMs) {
+  if (problem.code === "ice_failed" && session.via === "webrtc" && session.fallback) {
+    return connect({ ...session, via: "ws", attempt: 0 }, now);
+  }
+  return wait(session, problem, now, chance, retryInMs);
 }
 
 /**

@@ -1,10 +1,15 @@
-// What the state line says: phase of the connection and the server's status in, one icon, word and sentence out. Pure.
+// What the page says of the state: phase of the connection and the server's status in, one state, icon, word and
+// sentence out. Pure.
+
+import { words } from "./errors.js";
+import { duration, language, said, t } from "./texts.js";
 
 /** @typedef {import("./protocol.js").Status} Status */
 /** @typedef {import("./protocol.js").Progress} Progress */
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {"calm" | "busy" | "good" | "warn" | "bad"} Tone */
-/** @typedef {{ tone: Tone, word: string, text: string }} StateLine */
+/** @typedef {"idle" | "asking" | "connecting" | "loading" | "live" | "degraded" | "reconnecting" | "queued" | "draining" | "signin" | "error"} Name */
+/** @typedef {{ name: Name, tone: Tone, word: string, text: string }} StateLine */
 
 const ICONS = { calm: "○", busy: "◐", good: "●", warn: "▲", bad: "✕" };
 
@@ -16,57 +21,71 @@ export function icon(tone) {
 /**
  * @param {Session} session
  * @param {Status | null} status the last one of this connection
+ * @param {boolean} seen whether a picture of this connection has been shown: before that nothing is live
  * @returns {StateLine}
  */
-export function describe(session, status) {
+export function describe(session, status, seen = true) {
   switch (session.phase) {
     case "idle":
-      return line("calm", "Ready", "Press Start to send your picture.");
+      return line("idle", "calm", t("state.idle"), t("state.idle.text"));
     case "asking":
-      return line("busy", "Camera", "Choose Allow when the browser asks for the camera.");
-    case "connecting":
-      return line("busy", "Connecting", "Opening the video link to the server.");
-    case "waiting":
-      return line("warn", session.proven ? "Reconnecting" : "Waiting", session.problem?.message ?? "");
+      return line("asking", "busy", t("state.asking"), t("state.asking.text"));
+    case "connecting": {
+      const text = session.via === "ws" ? t("state.connecting.ws") : t("state.connecting.text");
+      return line("connecting", "busy", t("state.connecting"), text);
+    }
+    case "waiting": {
+      const word = session.proven ? t("state.reconnecting") : t("state.waiting");
+      return line("reconnecting", "warn", word, session.problem ? words(session.problem).message : "");
+    }
     case "failed":
-      return line("bad", "Stopped", "Nothing is being sent.");
+      if (session.problem?.code === "unauthorized") {
+        return line("signin", "warn", t("state.signin"), t("state.signin.text"));
+      }
+      return line("error", "bad", t("state.error"), t("state.error.text"));
     case "live":
-      return status
-        ? describeServer(status)
-        : line("busy", "Connecting", "Waiting for the server's first word.");
+      if (!status) return line("connecting", "busy", t("state.connecting"), t("state.connecting.word"));
+      return describeServer(status, seen);
   }
 }
 
-/** @param {Status} status @returns {StateLine} */
-function describeServer(status) {
-  const said = status.message ?? "";
-  switch (status.state) {
+/** @param {Status} status @param {boolean} seen @returns {StateLine} */
+function describeServer(status, seen) {
+  const { state } = status;
+  // The server speaks English: in another language the page's own words are better than its.
+  const text = (language() === "en" && status.message) || t(`state.${state}.text`);
+  switch (state) {
     case "queued":
-      return line(
-        "busy",
-        "In line",
-        status.place ? `You are number ${status.place} in line.` : said || "Waiting for a free place.",
-      );
+      return line("queued", "busy", t("state.queued"), queuedText(status));
     case "loading":
-      return line("busy", "Loading", said || "The server is preparing the model.");
+      return line("loading", "busy", t("state.loading"), text);
     case "running":
-      return line("good", "Live", said);
-    case "passthrough":
-      return line("warn", "Unpainted", said || "Your camera picture comes back unpainted for now.");
-    case "degraded":
-      return line("warn", "Limited", said || "The server runs with limits.");
-    case "no_input":
-      return line("warn", "No picture", said || "No camera picture reaches the server.");
+      if (!seen) return line("connecting", "busy", t("state.connecting"), t("state.connecting.picture"));
+      return line("live", "good", t("state.running"), text);
     case "draining":
-      return line("warn", "Restarting", said || "The server is about to restart; this page will reconnect.");
+      return line("draining", "warn", t("state.draining"), drainingText(status));
     case "closed":
-      return line("bad", "Closed", said || "The server ended this session.");
+      return line("error", "bad", t("state.closed"), text);
+    default:
+      return line("degraded", "warn", t(`state.${state}`), text);
   }
 }
 
-/** @param {Tone} tone @param {string} word @param {string} text @returns {StateLine} */
-function line(tone, word, text) {
-  return { tone, word, text };
+/** @param {Status} status */
+function queuedText({ place, wait_s }) {
+  const text = place ? t("state.queued.place", { place }) : t("state.queued.text");
+  return wait_s == null ? text : `${text} ${t("state.queued.wait", { time: duration(wait_s) })}`;
+}
+
+/** @param {Status} status */
+function drainingText({ retry_in_s }) {
+  const text = t("state.draining.text");
+  return retry_in_s == null ? text : `${text} ${t("state.draining.time", { time: duration(retry_in_s) })}`;
+}
+
+/** @param {Name} name @param {Tone} tone @param {string} word @param {string} text @returns {StateLine} */
+function line(name, tone, word, text) {
+  return { name, tone, word, text };
 }
 
 /**
@@ -74,11 +93,12 @@ function line(tone, word, text) {
  * @param {Progress} progress
  */
 export function progressText({ stage, done, total, unit, eta_s }) {
-  if (total === 0) return `${title(stage)}…`;
+  if (total === 0) return t("progress.unknown", { stage: title(stage) });
   const [scale, name] = unit === "bytes" ? byteScale(total) : [1, unit];
   const amount = (/** @type {number} */ value) => Math.round((value / scale) * 10) / 10;
-  const left = eta_s === null ? "" : `, about ${Math.ceil(eta_s)} s left`;
-  return `${title(stage)}: ${amount(done)} of ${amount(total)} ${name}`.trimEnd() + left;
+  const values = { stage: title(stage), done: amount(done), total: amount(total), unit: name };
+  const progress = t("progress.known", values).trimEnd();
+  return eta_s == null ? progress : t("progress.left", { progress, time: duration(eta_s) });
 }
 
 /** @param {number} bytes @returns {[scale: number, name: string]} */
@@ -96,11 +116,17 @@ export function title(name) {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
+/** A unit of the settings schema. @param {string} unit */
+export function unitName(unit) {
+  return said(`unit.${unit}`) ?? unit;
+}
+
 /**
- * Which painter runs where: "Neural style (CPU)".
+ * Which painter runs where: "Neural style (CPU)", "Diffusion sd-turbo (NVIDIA H100)".
  * @param {Status} status
  */
-export function painter({ pipeline, device }) {
-  if (!device) return title(pipeline);
-  return `${title(pipeline)} (${device.toLowerCase() === "cpu" ? "CPU" : device})`;
+export function painter({ pipeline, device, model }) {
+  const name = model && pipeline === "diffusion" ? `${title(pipeline)} ${model}` : title(pipeline);
+  if (!device) return name;
+  return `${name} (${device.toLowerCase() === "cpu" ? "CPU" : device})`;
 }

@@ -1,9 +1,12 @@
 // The fixed parts of the page: videos, state line, buttons, errors, numbers. It shows what it is told and decides
 // nothing; `main.js` connects it with the client.
 
-import { find, make } from "./dom.js";
-import { isCameraProblem } from "./errors.js";
+import { find, make, setText } from "./dom.js";
+import { isCameraProblem, words } from "./errors.js";
+import { tryingFor } from "./session.js";
+import { sparkline } from "./stats.js";
 import { describe, icon, painter, progressText } from "./status.js";
+import { t } from "./texts.js";
 
 /** @typedef {import("./client.js").Client} Client */
 /** @typedef {import("./protocol.js").Problem} Problem */
@@ -11,8 +14,8 @@ import { describe, icon, painter, progressText } from "./status.js";
 /** @typedef {import("./session.js").Session} Session */
 /** @typedef {import("./source.js").Choice} Choice */
 
-const START = "Press Start. Your picture goes to this server only, and comes back painted.";
-const WAIT = "The painted picture will appear here.";
+const LONG_MS = 5_000; // a try that takes longer is told how long
+const CHART = { points: 60, width: 120, height: 28 };
 
 export class View {
   camera = find("camera", HTMLVideoElement);
@@ -20,14 +23,19 @@ export class View {
   start = find("start", HTMLButtonElement);
   source = find("source", HTMLSelectElement);
   retry = find("retry", HTMLButtonElement);
+  again = find("again", HTMLButtonElement);
   useCard = find("use-card", HTMLButtonElement);
+  copy = find("copy", HTMLButtonElement);
   reset = find("reset", HTMLButtonElement);
   form = find("form", HTMLFormElement);
+  signin = find("signin", HTMLFormElement);
+  token = find("token", HTMLInputElement);
   #stage = find("stage", HTMLElement);
-  #invitation = find("invitation", HTMLElement);
   #state = find("state", HTMLElement);
   #painter = find("painter", HTMLElement);
   #trouble = find("trouble", HTMLElement);
+  /** @type {Problem | null} */
+  #problem = null;
 
   constructor() {
     // The tiles take the result's shape, and the camera tile shows the part of the picture that is painted.
@@ -37,57 +45,89 @@ export class View {
     };
   }
 
-  /** @param {Session} session @param {Status | null} status @param {MediaStream | null} source */
-  render(session, status, source) {
+  /**
+   * @param {Client} client @param {boolean} seen whether a picture of this connection has been shown
+   * @param {string} concern what keeps a running picture from being good; empty: nothing
+   */
+  render({ session, status, source }, seen, concern) {
     const running = session.phase !== "idle" && session.phase !== "failed";
-    this.start.textContent = running ? "Stop" : "Start";
+    this.start.textContent = t(running ? "stop" : "start");
     this.start.classList.toggle("running", running);
-    this.#stage.dataset.phase = session.phase;
     this.#stage.dataset.fit = String(status?.settings.fit ?? "crop");
     if (this.camera.srcObject !== source) this.camera.srcObject = source;
     if (!running) this.result.srcObject = null;
     if (session.phase === "waiting") this.result.pause(); // else the last picture goes black with its connection
-    this.#invitation.textContent = running ? WAIT : START;
-    this.#invitation.hidden = this.result.srcObject !== null;
 
-    const { tone, word, text } = describe(session, status);
+    let { name, tone, word, text } = describe(session, status, seen);
+    if (name === "live" && concern) [name, tone, text] = ["degraded", "warn", concern];
+    const before = this.#stage.dataset.state;
+    this.#stage.dataset.state = name;
     this.#state.dataset.tone = tone;
     setText("state-icon", icon(tone));
     setText("state-word", word);
     setText("state-text", text);
-    find("numbers", HTMLElement).hidden = session.phase !== "live";
+    const overWs = running && session.via === "ws";
+    find("badge", HTMLElement).hidden = !overWs;
+    find("badge-hint", HTMLElement).hidden = !overWs;
     this.#showPainter(status);
     this.#showProgress(status);
-    this.countdown(session, performance.now());
-    if (session.phase === "failed") this.trouble(session.problem);
-    else if (session.phase !== "live") this.trouble(null);
+    this.tick(session, performance.now());
+    this.signin.hidden = name !== "signin";
+    if (name === "signin" && before !== name) this.token.focus();
+    if (name === "error") this.trouble(session.problem);
+    else if (name === "signin" || session.phase !== "live") this.trouble(null);
+    if (name === "error" && before !== name) this.#trouble.focus();
   }
 
   /** Beside the state line, not in it: nobody wants each second read out. @param {Session} session @param {number} now */
-  countdown({ phase, deadline, attempt }, now) {
+  tick(session, now) {
+    const { phase, deadline, attempt } = session;
     const waiting = phase === "waiting" && deadline !== null;
     find("countdown", HTMLElement).hidden = !waiting;
-    if (!waiting) return;
-    const seconds = Math.max(0, Math.ceil((deadline - now) / 1000));
-    setText("countdown-text", `Try ${attempt + 1} in ${seconds} s.`);
+    if (waiting) {
+      const seconds = Math.max(0, Math.ceil((deadline - now) / 1000));
+      setText("countdown-text", t("state.reconnecting.countdown", { number: attempt + 1, seconds }));
+    }
+    const trying = tryingFor(session, now);
+    find("long", HTMLElement).hidden = trying < LONG_MS;
+    setText("long", t("state.connecting.long", { seconds: Math.floor(trying / 1000) }));
   }
 
   /** @param {Problem | null} problem */
   trouble(problem) {
+    this.#problem = problem;
     this.#trouble.hidden = problem === null;
     if (problem === null) return;
-    setText("trouble-message", problem.message);
-    setText("trouble-fix", problem.fix);
+    const { message, fix, detail } = words(problem);
+    setText("trouble-message", message);
+    setText("trouble-fix", fix);
+    setText("trouble-detail", detail);
     setText("trouble-code", problem.code);
     const fields = problem.fields.map(({ field, message }) => make("li", {}, `${field}: ${message}`));
     find("trouble-fields", HTMLElement).replaceChildren(...fields);
     this.useCard.hidden = !isCameraProblem(problem);
+    this.copy.textContent = t("trouble.copy");
+  }
+
+  /** What is shown as an error, if anything. */
+  get problem() {
+    return this.#problem;
+  }
+
+  /** In another language. */
+  retell() {
+    this.trouble(this.#problem);
   }
 
   /** @param {string} text empty: nothing to say */
   notice(text) {
     setText("notice", text);
     find("notice", HTMLElement).hidden = text === "";
+  }
+
+  /** @param {string} text */
+  tokenError(text) {
+    setText("token-error", text);
   }
 
   /** @param {Choice[]} choices @param {string} chosen */
@@ -104,6 +144,22 @@ export class View {
       make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, value)),
     );
     find("parts", HTMLElement).replaceChildren(...cells);
+  }
+
+  /** @param {number[]} latencies milliseconds, one a second, oldest first */
+  chart(latencies) {
+    const { points, width, height } = CHART;
+    const recent = latencies.slice(-points);
+    const line = document.querySelector("#chart-line");
+    line?.setAttribute("points", sparkline(recent, points, width, height - 2));
+    const whole = recent.map(Math.round);
+    const now = whole.at(-1);
+    const text =
+      now === undefined
+        ? t("stats.chart.empty")
+        : t("stats.chart", { low: Math.min(...whole), high: Math.max(...whole), now });
+    const title = document.querySelector("#chart-title");
+    if (title) title.textContent = text;
   }
 
   /** @param {Status | null} status */
@@ -126,10 +182,4 @@ export class View {
     }
     setText("progress-text", progressText(progress));
   }
-}
-
-/** Writing the same text again would make screen readers say it again. @param {string} id @param {string} text */
-function setText(id, text) {
-  const element = find(id, HTMLElement);
-  if (element.textContent !== text) element.textContent = text;
 }

@@ -2,7 +2,9 @@
 // it knows nothing of sending. `emit(value, true)` means that the user has finished: Enter, release, leaving the field.
 
 import { make } from "./dom.js";
-import { title } from "./status.js";
+import { title, unitName } from "./status.js";
+import { stopOf, strengthOf } from "./stops.js";
+import { t } from "./texts.js";
 
 /**
  * @typedef {object} Property one setting, as JSON Schema describes it, with the server's hints for the page
@@ -21,11 +23,18 @@ import { title } from "./status.js";
  * @property {"live" | "rebuild"} apply
  * @property {string} widget
  * @property {string} unit
+ * @property {Record<string, number>} [stops] by pipeline: only so many steps of the range make a difference there
  */
 
 /** @typedef {(value: unknown, finished: boolean) => void} Emit */
 /** @typedef {{ labelled: string, label: string, describedby: string }} Names ids of the input, its label, the texts about it */
-/** @typedef {{ parts: HTMLElement[], beside?: HTMLElement, set: (value: unknown) => void }} Widget */
+/**
+ * @typedef {object} Widget
+ * @property {HTMLElement[]} parts
+ * @property {HTMLElement} [beside] the value in words
+ * @property {(value: unknown) => void} set
+ * @property {(pipeline: string, steps: number) => void} [adapt] to what the other settings make of this one
+ */
 /** @typedef {{ text: string, weight: number }} Weighted */
 
 /**
@@ -128,9 +137,16 @@ export function oneLine(given) {
   return given.replace(/\p{Cc}+/gu, " ");
 }
 
-/** @param {Property} property @param {Names} names @param {Emit} emit @returns {Widget} */
+/**
+ * Where only some values of a setting differ in what they do, the slider stands on those alone.
+ * @param {Property} property @param {Names} names @param {Emit} emit @returns {Widget}
+ */
 function range(property, names, emit) {
   const { minimum = 0, maximum = 1, step = 0.01, unit } = property;
+  /** @type {number | undefined} */
+  let stops;
+  let least = 0; // of the stops
+  let shown = minimum;
   const input = make("input", {
     type: "range",
     id: names.labelled,
@@ -140,22 +156,37 @@ function range(property, names, emit) {
     step,
   });
   const beside = make("output", { for: names.labelled });
+  const value = () => (stops ? strengthOf(input.valueAsNumber, stops) : input.valueAsNumber);
   const show = () => {
-    const words = amount(input.valueAsNumber, step, unit);
+    const words = amount(value(), step, unitName(unit));
     beside.value = words;
-    input.setAttribute("aria-valuetext", words);
+    const spoken = stops ? t("field.stop", { value: words, stop: input.value, stops }) : words;
+    input.setAttribute("aria-valuetext", spoken);
+    beside.title = stops ? spoken : "";
+  };
+  const place = () => {
+    input.valueAsNumber = stops ? stopOf(shown, stops, least) : shown;
+    show();
   };
   input.oninput = () => {
     show();
-    emit(input.valueAsNumber, false);
+    emit(value(), false);
   };
-  input.onchange = () => emit(input.valueAsNumber, true);
+  input.onchange = () => emit(value(), true);
   return {
     parts: [input],
     beside,
-    set(value) {
-      input.valueAsNumber = Number(value);
-      show();
+    set(given) {
+      shown = Number(given);
+      place();
+    },
+    adapt(pipeline, steps) {
+      stops = property.stops?.[pipeline];
+      least = stops ? steps - 1 : 0; // so many steps need so much room in the noise schedule
+      input.min = String(stops ? least : minimum);
+      input.max = String(stops ?? maximum);
+      input.step = String(stops ? 1 : step);
+      place();
     },
   };
 }
@@ -192,7 +223,7 @@ function number({ minimum, maximum, step }, names, emit) {
 /** @param {Property} property @param {Names} names @param {Emit} emit @returns {Widget} */
 function seed(property, names, emit) {
   const inner = number(property, names, emit);
-  const dice = make("button", { type: "button", class: "quiet" }, "Random");
+  const dice = make("button", { type: "button", class: "quiet" }, t("field.random"));
   dice.onclick = () => {
     const value = Math.floor(Math.random() * ((property.maximum ?? 2 ** 32 - 1) + 1));
     inner.set(value);
@@ -219,11 +250,11 @@ function blend(property, names, emit, prompt) {
   function relabel() {
     [...rows.children].forEach((row, index) => {
       const [text, weight, remove] = parts(row);
-      text.setAttribute("aria-label", `Prompt ${index + 1}`);
-      weight.setAttribute("aria-label", `Weight of prompt ${index + 1}`);
-      remove.setAttribute("aria-label", `Remove prompt ${index + 1}`);
+      text.setAttribute("aria-label", t("blend.text", { number: index + 1 }));
+      weight.setAttribute("aria-label", t("blend.weight", { number: index + 1 }));
+      remove.setAttribute("aria-label", t("blend.remove", { number: index + 1 }));
     });
-    add.textContent = rows.childElementCount ? "Add a prompt" : "Blend with another prompt";
+    add.textContent = t(rows.childElementCount ? "blend.add" : "blend.first");
     add.hidden = rows.childElementCount >= most;
   }
   /** @param {Weighted} weighted */

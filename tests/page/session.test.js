@@ -8,6 +8,7 @@ import {
   IDLE,
   LONGEST_WAIT_MS,
   step,
+  tryingFor,
   UNPROVEN_TRIES,
 } from "../../static/js/session.js";
 
@@ -83,11 +84,40 @@ test("a tick before its time changes nothing", () => {
   assert.equal(step(waiting, { type: "tick" }, waiting.deadline - 1, MIDDLE).session, waiting);
 });
 
-test("a connection that takes too long is lost, and named as a blocked link", () => {
-  const { session, effects } = play([...toLive.slice(0, 2), { type: "tick", at: CONNECT_LIMIT_MS }]);
-  assert.equal(session.phase, "waiting");
-  assert.equal(session.problem.code, "ice_failed");
+const tooLong = { type: "tick", at: CONNECT_LIMIT_MS };
+const blocked = { type: "lost", problem: { ...lost, code: "ice_failed" } };
+
+test("a link that cannot be opened gives way to the other one at once", () => {
+  for (const event of [tooLong, blocked]) {
+    const { session, effects } = play([...toLive.slice(0, 2), event]);
+    assert.deepEqual([session.phase, session.via, session.attempt], ["connecting", "ws", 1]);
+    assert.equal(effects.at(-1), "connect");
+  }
+});
+
+test("without another way it is waited for, and named as a blocked link", () => {
+  const { session, effects } = play([{ type: "start", fallback: false }, toLive[1], tooLong]);
+  assert.deepEqual([session.phase, session.via, session.problem.code], ["waiting", "webrtc", "ice_failed"]);
   assert.equal(effects.at(-1), "disconnect");
+});
+
+test("the other way is kept while it lasts, named when it is blocked too, and forgotten with the next start", () => {
+  const ws = play([
+    ...toLive.slice(0, 2),
+    blocked,
+    { type: "connected" },
+    { type: "lost", problem: lost },
+  ]).session;
+  assert.deepEqual([ws.phase, ws.via], ["waiting", "ws"]);
+  const again = play([{ type: "retry" }, tooLong], ws).session;
+  assert.deepEqual([again.phase, again.via, again.problem.code], ["waiting", "ws", "ws_failed"]);
+  assert.equal(play([{ type: "stop" }, { type: "start" }], again).session.via, "webrtc");
+});
+
+test("a try tells how long it has taken", () => {
+  const { session } = play(toLive.slice(0, 2));
+  assert.equal(tryingFor(session, 6000), 6000);
+  assert.equal(tryingFor(play([{ type: "connected" }], session).session, 6000), 0);
 });
 
 test("a server that never worked is given up after a few tries", () => {

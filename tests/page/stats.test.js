@@ -2,17 +2,25 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bitrate, latencyParts, read } from "../../static/js/stats.js";
+import { bitrates, concern, latencyParts, losses, read, sparkline } from "../../static/js/stats.js";
 
 const report = (at, frames, bytes) => [
   { type: "candidate-pair", nominated: true, currentRoundTripTime: 0.02 },
   { type: "candidate-pair", nominated: false, currentRoundTripTime: 9 },
-  { type: "outbound-rtp", kind: "video", totalEncodeTime: frames * 0.006, framesEncoded: frames },
+  {
+    type: "outbound-rtp",
+    kind: "video",
+    totalEncodeTime: frames * 0.006,
+    framesEncoded: frames,
+    bytesSent: 2 * bytes,
+  },
   {
     type: "inbound-rtp",
     kind: "video",
     totalProcessingDelay: frames * 0.01,
     framesDecoded: frames,
+    packetsLost: frames / 30,
+    packetsReceived: (frames / 30) * 99,
     bytesReceived: bytes,
     timestamp: at,
   },
@@ -27,12 +35,14 @@ test("the parts in their order, in milliseconds", () => {
     pipeline: { p50: 30, p95: 40 },
     server: { p50: 35, p95: 50 },
   });
-  const parts = latencyParts(before, now, server).map(({ label, ms }) => [label, Math.round(ms)]);
+  const parts = latencyParts(before, now, server).map(({ key, ms }) => [key, Math.round(ms)]);
   assert.deepEqual(parts, [
-    ["Encoding here", 6],
-    ["Network, both ways", 20],
-    ["Server", 35],
-    ["Receiving and decoding here", 10],
+    ["stats.encoding", 6],
+    ["stats.network", 20],
+    ["stats.waited", 2],
+    ["stats.pipeline", 30],
+    ["stats.server", 3],
+    ["stats.receiving", 10],
   ]);
 });
 
@@ -53,6 +63,29 @@ test("browsers without a processing delay give its two halves", () => {
 });
 
 test("bits a second from bytes and milliseconds", () => {
-  assert.equal(bitrate(before, now), 1000);
-  assert.equal(bitrate(now, now), null);
+  assert.deepEqual(bitrates(before, now), { up: 2000, down: 1000 });
+  assert.equal(bitrates(now, now), null);
+});
+
+test("loss is that of the time between two readings", () => {
+  assert.equal(losses(before, now).down, 0.01);
+  assert.equal(losses(now, now).down, null);
+  const remote = { type: "remote-inbound-rtp", kind: "video", fractionLost: 0.25 };
+  assert.equal(losses(read([]), read([remote])).up, 0.25);
+});
+
+test("what is worth a word: a network that loses, a camera or a server that is slow", () => {
+  const server = (fps_in, fps_out) => ({ stages_ms: {}, fps_in, fps_out, dropped: {} });
+  const good = { loss: 0.01, cameraFps: 30, server: server(30, 8) };
+  assert.equal(concern(good), null);
+  assert.equal(concern({ loss: null, cameraFps: null, server: null }), null);
+  assert.deepEqual(concern({ ...good, loss: 0.04 }), { key: "concern.loss", values: { percent: 4 } });
+  assert.equal(concern({ ...good, cameraFps: 8 }).key, "concern.camera");
+  assert.equal(concern({ ...good, server: server(30, 3) }).key, "concern.slow");
+  assert.equal(concern({ ...good, server: server(0, 0) }), null);
+});
+
+test("the sparkline ends at the right, and its highest value touches the top", () => {
+  assert.equal(sparkline([50, 100], 3, 20, 10), "10.0,5.0 20.0,0.0");
+  assert.equal(sparkline([], 3, 20, 10), "");
 });

@@ -1,15 +1,20 @@
-// The texts: a plain one for every state of the server and every way a camera can fail.
+// The texts: a plain one for every state of the server and every way a camera can fail, in each language.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import {
   cameraProblem,
   insecureProblem,
   isCameraProblem,
   unreachableProblem,
+  words,
 } from "../../static/js/errors.js";
 import { IDLE } from "../../static/js/session.js";
 import { describe, icon, painter, progressText, title } from "../../static/js/status.js";
+import { bestLanguage, useLanguage } from "../../static/js/texts.js";
+import de from "../../static/texts/de.js";
+import en from "../../static/texts/en.js";
 
 const LIVE = { ...IDLE, phase: "live", proven: true };
 const STATES = ["queued", "loading", "running", "passthrough", "degraded", "no_input", "draining", "closed"];
@@ -21,11 +26,18 @@ for (const state of STATES) {
     assert.notEqual(icon(tone), undefined);
     assert.equal(text === "", state === "running");
   });
+}
 
+for (const state of ["loading", "running", "passthrough", "degraded", "no_input", "closed"]) {
   test(`state ${state} says what the server says`, () => {
     assert.equal(describe(LIVE, { state, message: "So it is." }).text, "So it is.");
   });
 }
+
+test("nothing is live before a picture has been seen", () => {
+  assert.equal(describe(LIVE, { state: "running", message: "" }, false).name, "connecting");
+  assert.equal(describe(LIVE, { state: "running", message: "" }, true).name, "live");
+});
 
 test("each phase has a word", () => {
   for (const phase of ["idle", "asking", "connecting", "waiting", "failed", "live"]) {
@@ -34,7 +46,19 @@ test("each phase has a word", () => {
 });
 
 test("who waits in line is told the place", () => {
-  assert.equal(describe(LIVE, { state: "queued", place: 2 }).text, "You are number 2 in line.");
+  const queued = { state: "queued", place: 2, wait_s: null };
+  assert.match(describe(LIVE, queued).text, /^You are number 2 in line; .* free\.$/);
+  assert.match(describe(LIVE, { ...queued, wait_s: 40 }).text, /About 40 s to wait\.$/);
+  assert.match(describe(LIVE, { ...queued, wait_s: 200 }).text, /About 3 min to wait\.$/);
+});
+
+test("a server that stops says when", () => {
+  assert.match(describe(LIVE, { state: "draining", retry_in_s: 20 }).text, /within 20 s\.$/);
+});
+
+test("a server that asks for a token is no error but a door", () => {
+  const failed = (code) => describe({ ...IDLE, phase: "failed", problem: { code } }, null).name;
+  assert.deepEqual([failed("unauthorized"), failed("no_video")], ["signin", "error"]);
 });
 
 test("progress in words", () => {
@@ -77,4 +101,59 @@ test("an unreachable server is named, and tried again", () => {
   assert.match(problem.message, /http:\/\/pc:8000/);
   assert.equal(problem.retryable, true);
   assert.equal(isCameraProblem(problem), false);
+});
+
+const HTML = await readFile(new URL("../../static/index.html", import.meta.url), "utf8");
+
+test("the page says before its script what its script says in English", () => {
+  const said = [...HTML.matchAll(/data-t="([^"]+)"[^>]*>([^<]*)</g)];
+  assert.ok(said.length > 15);
+  for (const [, key, text] of said) assert.equal(text, en[key]);
+  for (const [, text, key] of HTML.matchAll(/aria-label="([^"]+)" data-t-label="([^"]+)"/g)) {
+    assert.equal(text, en[key]);
+  }
+});
+
+test("German has every text, and fills in the same values", () => {
+  const values = (text) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
+  for (const [key, text] of Object.entries(en)) {
+    assert.equal(typeof de[key], "string", key);
+    assert.deepEqual(values(de[key]), values(text), key);
+  }
+});
+
+test("every page problem has its texts", () => {
+  const codes = Object.keys(en).filter((key) => /^problem\..*(?<!\.fix)$/.test(key));
+  for (const key of codes) assert.equal(typeof en[`${key}.fix`], "string", key);
+});
+
+test("the language is the first wish that there is", () => {
+  assert.equal(bestLanguage(["fr-FR", "de-AT", "en"]), "de");
+  assert.equal(bestLanguage(["fr"]), "en");
+  assert.equal(bestLanguage(["__proto__"]), "en");
+});
+
+test("in German the page speaks for the server, and keeps what exactly it said", async () => {
+  await useLanguage("de");
+  try {
+    const server = {
+      code: "gpu_oom",
+      message: "12 of 11 GB.",
+      fix: "Take less.",
+      fields: [],
+      retryable: true,
+    };
+    assert.deepEqual(words(server), {
+      message: de["problem.gpu_oom"],
+      fix: "Take less.",
+      detail: "12 of 11 GB.",
+    });
+    assert.deepEqual(words({ ...server, code: "newer_than_this_page" }).message, "12 of 11 GB.");
+    const own = words(unreachableProblem("http://pc:8000"));
+    assert.match(own.message, /^Der Server unter http:\/\/pc:8000 /);
+    assert.equal(own.detail, "");
+    assert.equal(describe(LIVE, { state: "running", message: "English." }).text, "");
+  } finally {
+    await useLanguage("en");
+  }
 });
