@@ -16,6 +16,8 @@ import { listSources, onSourcesChanged, openSource, TEST_CARD } from "./source.j
 import { bitrates, concern, FrameCounter, latencyParts, losses } from "./stats.js";
 import { Store } from "./store.js";
 import { bestLanguage, isLanguage, language, t, useLanguage } from "./texts.js";
+import { addPictureTools } from "./tools/picture_tools.js";
+import { addPromptTools } from "./tools/prompt_tools.js";
 import { View } from "./view.js";
 
 /** @typedef {import("./protocol.js").Settings} Settings */
@@ -185,6 +187,7 @@ async function loadSchema() {
     defaults = Object.fromEntries(Object.entries(properties).map(([name, p]) => [name, p.default]));
     drawControls();
     addSoften(page, (name) => name in properties);
+    addPromptTools(page, schema);
   } catch (error) {
     view.trouble(error instanceof ServerError ? error.problem : asProblem({ message: String(error) }));
   }
@@ -233,7 +236,7 @@ function signIn(event) {
 async function swapSource() {
   if (client.source === null) return;
   try {
-    await client.replaceSource(await openSource(view.source.value));
+    await client.replaceSource(await openSource(view.source.value, client.source));
   } catch (error) {
     view.trouble(asProblem(error));
   }
@@ -382,7 +385,7 @@ page.keys.add(
   () => document.getElementById("setting-prompt")?.focus(),
 );
 /** The tools of the page: each adds its own parts. @type {import("./page.js").Tool[]} */
-const tools = [addModels, (page) => addPreferences(page, chooseLanguage), addHelp];
+const tools = [addPictureTools, addModels, (page) => addPreferences(page, chooseLanguage), addHelp];
 for (const addTool of tools) addTool(page);
 writePage();
 loadSchema();

@@ -1,5 +1,5 @@
 // Where the picture comes from: a camera, the screen, a video file, or the built-in test card. A source is a MediaStream
-// with one video track; `closeSource` lets go of all that is behind it.
+// with one video track; who stops that track lets go of all that is behind it.
 
 import { cameraProblem, insecureProblem, sourceProblem } from "./errors.js";
 import { startTestCard } from "./testcard.js";
@@ -23,9 +23,6 @@ const FILE_OPENS_WITHIN_MS = 10_000;
 /** @typedef {{ deviceId: string, kind: string, label: string }} Device */
 /** @typedef {{ phone: boolean, screen: boolean }} Abilities of this browser */
 
-/** What has to end with a stream, beside its tracks. @type {WeakMap<MediaStream, () => void>} */
-const endings = new WeakMap();
-
 /**
  * Throws a Problem where the picture cannot be had.
  * @param {string} choice a device id, or one of the constants above
@@ -42,7 +39,7 @@ export async function openSource(choice, inUse = null) {
   } catch (error) {
     const busy = error instanceof DOMException && ["NotReadableError", "AbortError"].includes(error.name);
     if (!busy || !inUse) throw cameraProblem(error);
-    closeSource(inUse);
+    for (const track of inUse.getTracks()) track.stop();
     return openCamera(choice).catch((again) => {
       throw cameraProblem(again);
     });
@@ -95,10 +92,14 @@ async function openFile() {
     const capture = /** @type {any} */ (video);
     /** @type {MediaStream | undefined} */
     const stream = (capture.captureStream ?? capture.mozCaptureStream)?.call(video);
-    for (const track of stream?.getAudioTracks() ?? []) stream?.removeTrack(track);
-    if (!stream?.getVideoTracks()[0]) throw sourceProblem("file");
-    endings.set(stream, () => endFile(video));
-    return stream;
+    const [track] = stream?.getVideoTracks() ?? [];
+    if (!track) throw sourceProblem("file");
+    const stop = track.stop.bind(track);
+    track.stop = () => {
+      stop();
+      endFile(video); // there is no event for a track that was stopped
+    };
+    return new MediaStream([track]);
   } catch {
     endFile(video);
     throw sourceProblem("file");
@@ -121,14 +122,6 @@ function endFile(video) {
   URL.revokeObjectURL(video.src);
   video.removeAttribute("src");
   video.load();
-}
-
-/** @param {MediaStream | null} stream */
-export function closeSource(stream) {
-  if (stream === null) return;
-  for (const track of stream.getTracks()) track.stop();
-  endings.get(stream)?.();
-  endings.delete(stream);
 }
 
 /** @returns {Promise<Choice[]>} */

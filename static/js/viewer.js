@@ -2,14 +2,8 @@
 // `?ground=clear` or OBS leaves free what the video does not cover, `#token=...` is sent as Bearer.
 
 import { find } from "./dom.js";
+import { bestLanguage, language, t, useLanguage } from "./texts.js";
 import { Whep } from "./whep.js";
-
-const TEXTS = {
-  offline: "Waiting for the picture…",
-  unauthorized: "This link is not valid any more. Ask for a new one.",
-  full: "All places to watch are taken. Waiting for one…",
-  lost: "The picture was lost. Trying again…",
-};
 
 const video = find("video", HTMLVideoElement);
 const message = find("message", HTMLElement);
@@ -18,6 +12,9 @@ const inObs = "obsstudio" in globalThis; // there every word would be on the air
 const viewId = location.pathname.split("/").at(-1) ?? "";
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 
+const wished = bestLanguage(navigator.languages);
+if (wished !== "en") await useLanguage(wished).catch(() => {});
+document.documentElement.lang = language();
 document.documentElement.dataset.fit = query.get("fit") === "cover" ? "cover" : "contain";
 if (inObs || query.get("ground") === "clear") document.documentElement.dataset.ground = "clear";
 
@@ -32,7 +29,7 @@ const whep = new Whep(
       document.documentElement.dataset.state = state;
       if (state === "waiting") video.pause(); // else the last picture goes black with its connection
       if (state === "connecting") return; // what was said still holds
-      message.textContent = cause === null || inObs ? "" : TEXTS[cause];
+      message.textContent = cause === null || inObs ? "" : t(`viewer.${cause}`);
     },
   },
   { token, iceServers: await iceServers() },

@@ -107,12 +107,12 @@ export class WakeLock {
   }
 }
 
-/** @param {HTMLElement} element @param {HTMLVideoElement} video what an iPhone can show alone */
+/** @param {HTMLElement} element @param {HTMLVideoElement & { webkitEnterFullscreen?: () => void }} video what an iPhone can show alone */
 export function toggleFullScreen(element, video) {
   const refused = () => {}; // as without a fresh click
   if (document.fullscreenElement) document.exitFullscreen().catch(refused);
   else if (element.requestFullscreen) element.requestFullscreen().catch(refused);
-  /** @type {any} */ else (video).webkitEnterFullscreen?.();
+  else video.webkitEnterFullscreen?.();
 }
 
 /** @param {HTMLVideoElement} video that plays */

@@ -60,7 +60,9 @@ export class RecordButton {
       const disk = await openDisk(name, format);
       if (disk !== "cancelled") await this.#record(name, format, disk);
     } catch (error) {
-      this.#say(t("tools.record.failed", { reason: error instanceof Error ? error.message : String(error) }));
+      this.#say(
+        t("tools.record.refused", { reason: error instanceof Error ? error.message : String(error) }),
+      );
     } finally {
       this.#opening = false;
     }
@@ -85,8 +87,7 @@ export class RecordButton {
       this.numbers.hidden = true;
       this.name();
       if (file) save(file, name);
-      const size = sizeText(recorder.bytes);
-      this.#say(t(`tools.record.${reason}`, { name, size, reason: "" }).trim());
+      this.#say(t(`tools.record.${reason}`, { name, size: sizeText(recorder.bytes) }));
     });
   }
 }
