@@ -101,7 +101,8 @@ class Settings(_Model):
         le=1,
         title="Strength",
         description="How far the result may leave the camera picture: 0 keeps it, 1 repaints it wholly.",
-        json_schema_extra=_control("look", "live", "range", 0.01),
+        # Of diffusion's noise schedule so many places differ: its back end's `timesteps`.
+        json_schema_extra=_control("look", "live", "range", 0.01) | {"stops": {"diffusion": 49}},
     )
     guidance: float = Field(
         default=1.0,

@@ -1,4 +1,4 @@
-"""The page's tools in a real Chromium: sources, comparison, prompts and presets, snapshot and recording, by mouse and key."""
+"""The page's tools in a real Chromium: sources, comparison, looks, snapshot and recording, by mouse and key."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -134,6 +135,20 @@ async def test_offers_that_only_the_library_can_judge(server: RunningServer, htt
     async with http.post("/offer", json={"sdp": broken, "type": "offer"}) as response:
         assert (response.status, (await response.json())["code"]) == (400, "bad_sdp")
     assert not server.manager.sessions
+
+
+async def test_the_page_travels_compressed(server: RunningServer) -> None:
+    async with aiohttp.ClientSession(server.url, auto_decompress=False) as http:
+        for path in ("/", "/static/js/main.js", "/static/css/app.css"):
+            async with http.get(path, headers={"Accept-Encoding": "gzip"}) as response:
+                assert response.headers["Content-Encoding"] == "gzip"
+                packed = await response.read()
+            async with http.get(path, headers={"Accept-Encoding": "identity"}) as response:
+                assert "Content-Encoding" not in response.headers
+                assert gzip.decompress(packed) == await response.read()
+            asked = {"Accept-Encoding": "gzip", "Range": "bytes=0-9"}
+            async with http.get(path, headers=asked) as response:
+                assert (response.status, response.headers.get("Content-Encoding")) == (206, None)
 
 
 async def test_not_ready_says_why(server: RunningServer, http: aiohttp.ClientSession) -> None:

@@ -26,6 +26,7 @@ from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.sessions.painters import Painters
 from webrtc_server.sessions.viewers import Viewers
 from webrtc_server.web import pages
+from webrtc_server.web.compress import compress_files
 from webrtc_server.web.info_api import InfoApi
 from webrtc_server.web.middleware import add_headers, errors, origins
 from webrtc_server.web.session_api import SessionApi
@@ -69,7 +70,9 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
         codec.shutdown(cancel_futures=True)
         encoding.shutdown(cancel_futures=True)
 
-    app = web.Application(client_max_size=OFFER_BYTES, middlewares=[errors, origins(config.allowed_origins)])
+    app = web.Application(
+        client_max_size=OFFER_BYTES, middlewares=[errors, origins(config.allowed_origins), compress_files]
+    )
     app[MANAGER] = manager
     app[SUPERVISOR] = supervisor
     app.on_response_prepare.append(add_headers)

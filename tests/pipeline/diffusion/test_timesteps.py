@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.backends.diffusion.timesteps import LAST, SCHEDULE_STEPS, t_indices
+from pipeline.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,12 @@ def test_more_strength_never_means_less_noise(one: float, other: float, steps: i
 def test_out_of_range(strength: float, steps: int) -> None:
     with pytest.raises(ValueError, match="strength 0 to 1"):
         t_indices(strength, steps)
+
+
+def test_the_stops_of_the_pages_slider_are_the_strengths_that_differ() -> None:
+    stops = Settings.model_json_schema()["properties"]["denoising_strength"]["stops"]["diffusion"]
+    assert stops == LAST
+    for steps in (1, 4):
+        firsts = [t_indices(stop / stops, steps)[0] for stop in range(steps - 1, stops + 1)]
+        assert firsts == sorted(set(firsts), reverse=True)
+        assert t_indices(0, steps)[0] == firsts[0]  # below the first stop nothing else happens
