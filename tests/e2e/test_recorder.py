@@ -77,7 +77,7 @@ def test_the_file_plays_and_is_as_long_as_was_recorded(
     reason, on_disk, elapsed_ms, text = page.evaluate(RECORD, [mime_type, extension, to_disk, 2500])
     assert reason == "stopped"
     assert on_disk is to_disk
-    with av.open(io.BytesIO(base64.b64decode(text))) as container:
+    with av.open(io.BytesIO(base64.b64decode(text)), "r") as container:
         assert container.duration is not None
         assert container.duration / 1e6 == pytest.approx(elapsed_ms / 1000, abs=0.4)
         pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]

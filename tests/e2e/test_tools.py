@@ -8,13 +8,15 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Playwright, ViewportSize, expect, sync_playwright
 
+from run import ROOT
 from tests.e2e.chromium import EXECUTABLE, Server, Watched, chromium, difference, until
 from tests.media import camera_film
 
@@ -25,6 +27,9 @@ pytestmark = [
 
 SAME = 14
 CLEARLY_OTHER = 25
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 Open = Callable[..., Watched]
 
@@ -387,7 +392,7 @@ def test_a_recording_plays_with_the_painted_picture_and_its_right_length(
             page.click("#record")
         download.value.save_as(file)
         assert download.value.suggested_filename.endswith((".mp4", ".webm"))
-    with av.open(str(file)) as container:
+    with av.open(str(file), "r") as container:
         assert container.duration is not None
         assert 2.5 < container.duration / 1e6 < 5
         pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -411,12 +416,50 @@ def test_closing_the_tab_asks_and_finishes_the_file(open_page: Open) -> None:
     watched.start()
     watched.page.click("#record")
     until("it records", lambda: "0:02" in watched.page.inner_text(".recorded"))
-    asked = []
-    watched.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    watched.page.on("dialog", stay)
     watched.page.close(run_before_unload=True)
     expect(watched.page.locator("#notice")).to_contain_text("Recorded")
     assert asked == ["beforeunload"]
     assert len(watched.page.evaluate(READ)) > 10_000
+
+
+# For everyone
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_gallery_link_panel_and_tools_break_no_rule_and_fit_a_phone(
+    browser: Browser, server: Server, scheme: Literal["light", "dark"]
+) -> None:
+    if not AXE.exists():
+        pytest.skip("no axe-core here; npm ci brings it")
+    viewport = ViewportSize(width=320, height=700)
+    context = browser.new_context(permissions=["camera"], color_scheme=scheme, viewport=viewport)
+    watched = Watched(context.new_page(), server.url)
+    page = watched.page
+    page.goto(server.url)
+    page.wait_for_selector("#looks")
+    page.locator(".hand-on").evaluate("element => { element.open = true; }")
+    page.select_option("#compare", "slider")
+    watched.start()
+    page.click("#mirror")
+    page.click("#star")
+    for button in (None, "#looks", "#share"):
+        if button:
+            page.click(button)
+            expect(page.locator("dialog[open]")).to_be_visible()
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("rules => axe.run(document, { runOnly: rules })", RULES)
+        assert [f"{rule['id']}: {node['html']}" for rule in found["violations"] for node in rule["nodes"]] == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        page.keyboard.press("Escape")
+    assert watched.offences == []
+    context.close()
 
 
 # Helpers
