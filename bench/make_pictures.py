@@ -83,7 +83,7 @@ def _states(browser: Browser, server: Server, scheme: Scheme, width: int, height
     watched.wait_frames(2)
     yield "slider", page.screenshot()
     page.locator("body").press("l")
-    page.wait_for_function("document.querySelectorAll('.look').length > 0")
+    page.wait_for_selector(".look")
     page.wait_for_load_state("networkidle")
     yield "gallery", page.screenshot()
     page.context.close()

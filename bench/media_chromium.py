@@ -21,7 +21,7 @@ from tests.fakes.barcode import CELLS, GRID
 
 SETTLE = 4.0  # seconds after WARM_UP: Chromium's own rate control and jitter buffer come to rest
 
-CALL = """async ([width, height, cells, grid]) => {
+BARCODE = """([width, height, cells, grid]) => {
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [width, height];
   const context = canvas.getContext("2d");
@@ -57,11 +57,9 @@ CALL = """async ([width, height, cells, grid]) => {
     track.requestFrame();
   };
   setInterval(draw, 1000 / 30);
-  const video = Object.assign(document.createElement("video"), { muted: true, playsInline: true });
-  document.body.append(video);
   const strip = document.createElement("canvas");
   const reader = strip.getContext("2d", { willReadFrequently: true });
-  const read = () => {
+  const read = (video) => {
     const cell = video.videoWidth / grid;
     [strip.width, strip.height] = [video.videoWidth, Math.ceil(cell)];
     reader.drawImage(video, 0, 0, video.videoWidth, Math.ceil(cell), 0, 0, strip.width, strip.height);
@@ -73,14 +71,23 @@ CALL = """async ([width, height, cells, grid]) => {
     const found = value >> 4;
     return (value & 0xf) === check(found) ? found : null;
   };
-  const onFrame = (now) => {
-    const at = performance.now();
-    const found = read();
-    const drawn = sent.get(found);
-    window.returned.push([at, found, drawn === undefined ? null : at - drawn, video.videoWidth, video.videoHeight]);
+  const watch = (video) => {
+    const onFrame = () => {
+      const at = performance.now();
+      const found = read(video);
+      const drawn = sent.get(found);
+      window.returned.push([at, found, drawn === undefined ? null : at - drawn, video.videoWidth, video.videoHeight]);
+      video.requestVideoFrameCallback(onFrame);
+    };
     video.requestVideoFrameCallback(onFrame);
   };
-  video.requestVideoFrameCallback(onFrame);
+  window.barcode = { stream, track, watch };
+}"""
+CALL = """async () => {
+  const { stream, track, watch } = window.barcode;
+  const video = Object.assign(document.createElement("video"), { muted: true, playsInline: true });
+  document.body.append(video);
+  watch(video);
   const peer = (window.peer = new RTCPeerConnection());
   peer.addTransceiver(track, { direction: "sendrecv", streams: [stream] });
   peer.ontrack = (event) => { video.srcObject = new MediaStream([event.track]); video.play(); };
@@ -130,7 +137,8 @@ def main(url: str, width: int, height: int, seconds: float) -> None:
         page = browser.new_page()
         page.goto(url)
         page.expose_function("offer", lambda sdp: post(url, sdp))
-        page.evaluate(CALL, [width, height, CELLS, GRID])
+        page.evaluate(BARCODE, [width, height, CELLS, GRID])
+        page.evaluate(CALL)
         page.wait_for_timeout((WARM_UP + SETTLE) * 1000)
         print("measuring", flush=True)
         begin = page.evaluate(STATISTICS)

@@ -46,6 +46,8 @@ let defaults = {};
 let rebuilding = [];
 /** @type {ServerStats | null} */
 let serverStats = null;
+/** Whether the server asked for a token before anything was started. */
+let locked = false;
 /** Whether a picture of this connection has been shown. */
 let pictured = false;
 /** @type {{ text: string, readings: number }} what keeps the picture from being good, and for how long */
@@ -82,6 +84,7 @@ const page = {
 
 client.addEventListener("change", () => {
   if (client.status === null) pictured = false;
+  if (client.session.problem?.code === "unauthorized") refuseToken();
   render();
 });
 client.addEventListener("message", (event) => {
@@ -102,7 +105,7 @@ client.addEventListener("refused", (event) => {
 });
 
 function render() {
-  view.render(client, pictured, worry.readings >= CONCERN_AFTER ? worry.text : "");
+  view.render(client, { seen: pictured, locked, concern: worry.readings >= CONCERN_AFTER ? worry.text : "" });
 }
 
 /** A picture was shown: only that is the proof that all of it works. */
@@ -180,17 +183,32 @@ function reset() {
 
 async function loadSchema() {
   if (schema) return;
+  let loaded;
   try {
-    schema = await client.server.getSettingsSchema();
-    const { properties } = schema;
-    store.keep((name) => name in properties);
-    defaults = Object.fromEntries(Object.entries(properties).map(([name, p]) => [name, p.default]));
-    drawControls();
-    addSoften(page, (name) => name in properties);
-    addPromptTools(page, schema);
+    loaded = await client.server.getSettingsSchema();
   } catch (error) {
-    view.trouble(error instanceof ServerError ? error.problem : asProblem({ message: String(error) }));
+    if (error instanceof ServerError && error.problem.code === "unauthorized") return lock();
+    return view.trouble(error instanceof ServerError ? error.problem : asProblem({ message: String(error) }));
   }
+  if (schema) return; // Start was pressed meanwhile, and asked for it too
+  schema = loaded;
+  const { properties } = schema;
+  store.keep((name) => name in properties);
+  defaults = Object.fromEntries(Object.entries(properties).map(([name, p]) => [name, p.default]));
+  drawControls();
+  addSoften(page, (name) => name in properties);
+  addPromptTools(page, schema);
+}
+
+function lock() {
+  locked = true;
+  refuseToken();
+  render();
+}
+
+/** One that was given, that is: at first there is none. */
+function refuseToken() {
+  if (client.server.token) view.tokenError(t("signin.wrong"));
 }
 
 function drawControls() {
@@ -223,14 +241,18 @@ function startOrStop() {
 }
 
 /** @param {SubmitEvent} event */
-function signIn(event) {
+async function signIn(event) {
   event.preventDefault();
   const token = view.token.value.trim();
   client.server.token = token;
   storage("sessionStorage")?.setItem(TOKEN, token);
   view.token.value = "";
   view.tokenError("");
-  start();
+  locked = false;
+  const started = client.session.phase !== "idle";
+  await loadSchema();
+  if (started) start();
+  render();
 }
 
 async function swapSource() {

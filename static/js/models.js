@@ -27,7 +27,8 @@ export function addModels(page) {
   const label = () => {
     const { status } = client;
     if (status) button.hidden = !status.models?.length;
-    button.textContent = status?.model ? `${t("models.open")}: ${status.model}` : t("models.open");
+    const name = status?.model ? make("span", { class: "model-name" }, `: ${status.model}`) : "";
+    button.replaceChildren(t("models.open"), name);
   };
   client.addEventListener("change", label);
   client.server

@@ -22,11 +22,13 @@ export function icon(tone) {
  * @param {Session} session
  * @param {Status | null} status the last one of this connection
  * @param {boolean} seen whether a picture of this connection has been shown: before that nothing is live
+ * @param {boolean} locked whether the server asked for a token before anything was started
  * @returns {StateLine}
  */
-export function describe(session, status, seen = true) {
+export function describe(session, status, seen = true, locked = false) {
   switch (session.phase) {
     case "idle":
+      if (locked) return line("signin", "warn", t("state.signin"), t("state.signin.text"));
       return line("idle", "calm", t("state.idle"), t("state.idle.text"));
     case "asking":
       return line("asking", "busy", t("state.asking"), t("state.asking.text"));

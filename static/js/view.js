@@ -46,10 +46,13 @@ export class View {
   }
 
   /**
-   * @param {Client} client @param {boolean} seen whether a picture of this connection has been shown
-   * @param {string} concern what keeps a running picture from being good; empty: nothing
+   * @param {Client} client
+   * @param {object} more
+   * @param {boolean} more.seen whether a picture of this connection has been shown
+   * @param {boolean} more.locked whether the server asked for a token before anything was started
+   * @param {string} more.concern what keeps a running picture from being good; empty: nothing
    */
-  render({ session, status, source }, seen, concern) {
+  render({ session, status, source }, { seen, locked, concern }) {
     const running = session.phase !== "idle" && session.phase !== "failed";
     this.start.textContent = t(running ? "stop" : "start");
     this.start.classList.toggle("running", running);
@@ -58,7 +61,7 @@ export class View {
     if (!running) this.result.srcObject = null;
     if (session.phase === "waiting") this.result.pause(); // else the last picture goes black with its connection
 
-    let { name, tone, word, text } = describe(session, status, seen);
+    let { name, tone, word, text } = describe(session, status, seen, locked);
     if (name === "live" && concern) [name, tone, text] = ["degraded", "warn", concern];
     const before = this.#stage.dataset.state;
     this.#stage.dataset.state = name;

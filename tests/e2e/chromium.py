@@ -6,6 +6,7 @@ Only browsers of the system are used, none is fetched. Every wait has a deadline
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import shutil
@@ -19,15 +20,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from playwright.sync_api import Browser, Page, Playwright
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, WebSocketRoute
 
 from run import BROWSERS, ROOT
 
 EXECUTABLE = next(filter(None, map(shutil.which, BROWSERS)), None)
 DEADLINE = 30.0  # seconds; a slow machine needs a few, a broken page all of them
 SIDE = 48  # pixels of a grab: small enough that a moving camera matters little, large enough for a style to show
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 FLAGS = (
     "--no-sandbox",  # root in a container has none
@@ -63,10 +69,10 @@ def until(what: str, true: Callable[[], bool], deadline: float = DEADLINE) -> No
 
 
 @contextmanager
-def chromium(playwright: Playwright, film: Path | None) -> Iterator[Browser]:
+def chromium(playwright: Playwright, film: Path | None, *flags: str) -> Iterator[Browser]:
     """Its camera shows `film`; without one there is no camera."""
     camera = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film}") if film else ()
-    browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=[*FLAGS, *camera])
+    browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=[*FLAGS, *camera, *flags])
     try:
         yield browser
     finally:
@@ -93,6 +99,13 @@ class Server:
             )
         until("the server listens", self._listens)
         until("the server can paint", self._ready, 3 * DEADLINE)
+
+    def kill(self) -> None:
+        """As a crash would: nobody is told."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
 
     def stop(self) -> None:
         if self._process is None:
@@ -163,6 +176,14 @@ class Watched:
         self.page.press("#setting-prompt", "Enter")
         self.until_applied("prompt")
 
+    def axe(self) -> list[str]:
+        """Violations of the accessibility rules, with the elements that break them."""
+        if not AXE.exists():
+            pytest.skip("no axe-core here; npm ci brings it")
+        self.page.evaluate(AXE.read_text())
+        found = self.page.evaluate("rules => axe.run(document, { runOnly: rules })", RULES)
+        return [f"{rule['id']}: {node['html']}" for rule in found["violations"] for node in rule["nodes"]]
+
     def frames(self) -> int:
         quality = self.page.evaluate("document.getElementById('result').getVideoPlaybackQuality().totalVideoFrames")
         return int(quality)
@@ -191,3 +212,58 @@ class Watched:
 def difference(a: Grab, b: Grab) -> float:
     """Mean absolute difference, of 255."""
     return float(np.abs(a - b).mean())
+
+
+NO_WEBRTC = "delete globalThis.RTCPeerConnection"
+
+
+class Talk:
+    """The other end of the page's `/ws`, in place of the server: it says what a test wants it to say.
+
+    For states that a real server cannot be brought into at will. Goes with `NO_WEBRTC`.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.heard: list[dict[str, Any]] = []
+        self.pictures = 0
+        self.status: dict[str, Any] = {
+            "protocol": 1,
+            "session_id": "s",
+            "view_id": "v",
+            "state": "running",
+            "reason": None,
+            "message": "",
+            "since": 0.0,
+            "pipeline": "diffusion",
+            "pipelines": ["diffusion"],
+            "device": "cpu",
+            "model": "sd-turbo",
+            "models": ["sd-turbo", "other"],
+            "settings": {"pipeline": "diffusion", "prompt": "a fox", "steps": 2, "denoising_strength": 0.5},
+            "settings_version": 1,
+            "notes": [],
+        }
+        self._socket: WebSocketRoute | None = None
+        page.route_web_socket(re.compile(r"/ws$"), self._open)
+
+    def is_now(self, **changes: object) -> None:
+        self.status |= changes
+        self.say("status", **self.status)
+
+    def say(self, kind: str, **data: object) -> None:
+        assert self._socket is not None
+        self._socket.send(json.dumps({"type": kind, "data": data}))
+
+    def _open(self, socket: WebSocketRoute) -> None:
+        self._socket = socket
+        socket.on_message(self._hear)
+        self.is_now()
+
+    def _hear(self, message: str | bytes) -> None:
+        assert self._socket is not None
+        if isinstance(message, str):
+            self.heard.append(json.loads(message))
+            return
+        self.pictures += 1
+        self.say("processed_frame", timings_ms={"total": 5})
+        self._socket.send(message)

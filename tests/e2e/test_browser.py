@@ -5,77 +5,27 @@ The camera is a film of a person (`tests/media.py`). Pictures of the page are le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Playwright, expect, sync_playwright
+from playwright.sync_api import Playwright, expect
 
 from run import ROOT
-from tests.e2e.chromium import EXECUTABLE, Server, Watched, chromium, difference, until
-from tests.media import camera_film
+from tests.e2e.chromium import EXECUTABLE, Server, chromium, difference, until
+from tests.e2e.conftest import Open, Scheme
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium here; on Debian: apt-get install chromium"),
 ]
 
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 ARTIFACTS = ROOT / "artifacts"
 
 # Mean differences of 255. The camera moves a little between two grabs; a style changes the whole picture.
 SAME = 14
 CLEARLY_OTHER = 25
-
-Scheme = Literal["light", "dark"]
-Open = Callable[..., Watched]
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return camera_film(tmp_path_factory.mktemp("film"))
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """With what it paints by default."""
-    running = Server(tmp_path_factory.mktemp("server") / "log")
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def browser(playwright: Playwright, film: Path) -> Iterator[Browser]:
-    with chromium(playwright, film) as started:
-        yield started
-
-
-@pytest.fixture
-def open_page(browser: Browser, server: Server) -> Iterator[Open]:
-    """Opens the page in a context of its own; in the end nothing forbidden may have happened in any of them."""
-    pages = []
-
-    def open_(at: Server = server, granted: bool = True, where: Browser = browser, scheme: Scheme = "dark") -> Watched:
-        permissions = ["camera"] if granted else []
-        page = where.new_context(permissions=permissions, color_scheme=scheme).new_page()
-        watched = Watched(page, at.url)
-        pages.append(watched)
-        page.goto(at.url)
-        page.wait_for_selector("#setting-prompt")
-        return watched
-
-    yield open_
-    assert [offence for watched in pages for offence in watched.offences] == []
 
 
 def test_the_camera_comes_back_painted_and_obeys_the_prompt(open_page: Open) -> None:
@@ -155,7 +105,10 @@ def test_a_missing_camera_is_explained(open_page: Open, playwright: Playwright) 
         watched.until_state("Stopped")
 
 
-def test_a_server_that_comes_back_is_found_again_with_the_settings(open_page: Open, tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [Server.stop, Server.kill])
+def test_a_server_that_comes_back_is_found_again_with_the_settings(
+    open_page: Open, tmp_path: Path, end: Callable[[Server], None]
+) -> None:
     with ExitStack() as stack:
         server = Server(tmp_path / "log", "--pipeline", "identity")
         stack.callback(server.stop)
@@ -163,8 +116,9 @@ def test_a_server_that_comes_back_is_found_again_with_the_settings(open_page: Op
         watched = open_page(server)
         watched.start()
         watched.say("a fox in the snow")
-        server.stop()
+        end(server)
         watched.until_state("Reconnecting")
+        expect(watched.page.locator("#countdown")).to_contain_text("Try")
         server.start()
         watched.until_live()
         expect(watched.page.locator("#setting-prompt")).to_have_value("a fox in the snow")
@@ -182,25 +136,16 @@ def test_settings_outlive_a_reload_and_refused_ones_do_not_stop_the_start(open_p
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everyone_can_use_it(open_page: Open, scheme: Scheme) -> None:
-    if not AXE.exists():
-        pytest.skip("no axe-core here; npm ci brings it")
     watched = open_page(scheme=scheme)
     ARTIFACTS.mkdir(exist_ok=True)
-    assert axe(watched) == []
+    assert watched.axe() == []
     watched.start()
     watched.wait_frames(20)
     watched.page.get_by_role("button", name="Blend with another prompt").click()
     for details in watched.page.locator("details").all():
         details.evaluate("element => { element.open = true; }")
-    assert axe(watched) == []
+    assert watched.axe() == []
     for width, height in ((1280, 800), (360, 780)):
         watched.page.set_viewport_size({"width": width, "height": height})
         assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
         (ARTIFACTS / f"page-{scheme}-{width}.png").write_bytes(watched.page.screenshot())
-
-
-def axe(watched: Watched) -> list[str]:
-    """Violations of the accessibility rules, with the elements that break them."""
-    watched.page.evaluate(AXE.read_text())
-    found = watched.page.evaluate("rules => axe.run(document, { runOnly: rules })", RULES)
-    return [f"{rule['id']}: {node['html']}" for rule in found["violations"] for node in rule["nodes"]]

@@ -1,0 +1,460 @@
+"""Every state of the page and every error text, in a real Chromium: what is said, what can be done, and that all can.
+
+Where a real server cannot be brought into a state at will, the test speaks in its place over `/ws` (`Talk`); the page
+and all else come from a real server. Pictures of the states are left in `artifacts/`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, Route, expect
+
+from run import ROOT
+from tests.e2e.chromium import EXECUTABLE, NO_WEBRTC, Talk, Watched, chromium, until
+from tests.e2e.conftest import Open, Server
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium here; on Debian: apt-get install chromium"),
+]
+
+ARTIFACTS = ROOT / "artifacts"
+BYTES = {"stage": "download", "done": 1.2e9, "total": 2.4e9, "unit": "bytes", "eta_s": 40.0}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    running = Server(tmp_path_factory.mktemp("server") / "log", "--pipeline", "identity")
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright, film: Path) -> Iterator[Browser]:
+    with chromium(playwright, film) as started:
+        yield started
+
+
+def refusing(error: str) -> Callable[[Page], None]:
+    """A camera that fails as getUserMedia can."""
+    script = f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('x', '{error}') }}"
+    return lambda page: page.add_init_script(script)
+
+
+def talking(page: Page) -> Talk:
+    page.add_init_script(NO_WEBRTC)
+    return Talk(page)
+
+
+def open_talking(open_page: Open, locale: str | None = None) -> tuple[Watched, Talk]:
+    talks: list[Talk] = []
+    watched = open_page(before=lambda page: talks.append(talking(page)), locale=locale)
+    watched.start()
+    return watched, talks[0]
+
+
+def accessible(watched: Watched, name: str) -> None:
+    """Nothing breaks a rule or is cut off, in narrow and wide windows and both themes; pictures are left."""
+    ARTIFACTS.mkdir(exist_ok=True)
+    for scheme, widths in (("light", (360, 1280)), ("dark", (768, 1280))):
+        watched.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        for width in widths:
+            watched.page.set_viewport_size({"width": width, "height": 800})
+            assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
+            watched.page.screenshot(path=ARTIFACTS / f"{name}-{scheme}-{width}.png")
+        assert watched.axe() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("queued", {"state": "queued", "place": 2, "wait_s": 40}, ["In line", "number 2 in line", "About 40 s"]),
+        ("loading", {"state": "loading", "progress": BYTES}, ["Loading", "Download: 1.2 of 2.4 GB, about 40 s left"]),
+        ("degraded", {"state": "degraded", "message": "No pipeline could be loaded."}, ["Limited", "No pipeline"]),
+        ("degraded", {"state": "passthrough", "message": ""}, ["Unpainted", "unpainted for now"]),
+        ("degraded", {"state": "no_input", "message": ""}, ["No picture", "No camera picture reaches the server"]),
+        ("draining", {"state": "draining", "retry_in_s": 20}, ["Restarting", "reconnect", "within 20 s"]),
+        ("live", {"state": "running"}, ["Live"]),
+    ],
+    ids=lambda value: value.get("state") if isinstance(value, dict) else None,
+)
+def test_a_state_of_the_server(open_page: Open, name: str, changes: dict[str, Any], said: list[str]) -> None:
+    watched, talk = open_talking(open_page)
+    talk.is_now(**changes)
+    expect(watched.page.locator("#stage")).to_have_attribute("data-state", name)
+    for text in said:
+        expect(watched.page.locator("#state")).to_contain_text(text)
+    accessible(watched, changes["state"])
+
+
+def test_before_start_and_while_the_browser_asks(open_page: Open) -> None:
+    never = "navigator.mediaDevices.getUserMedia = () => new Promise(() => {})"
+    watched = open_page(before=lambda page: page.add_init_script(never))
+    expect(watched.page.locator("#state")).to_contain_text("Ready Your picture goes to this server only")
+    accessible(watched, "idle")
+    watched.page.click("#start")
+    expect(watched.page.locator("#state")).to_contain_text("Choose Allow")
+    accessible(watched, "asking")
+    watched.page.click("#start")
+    watched.until_state("Ready")
+
+
+def test_a_connection_that_takes_long_says_so(open_page: Open) -> None:
+    watched = open_page(before=lambda page: page.route("**/offer", lambda route: None))
+    watched.page.click("#start")
+    watched.until_state("Connecting")
+    expect(watched.page.locator("#long")).to_contain_text("Still trying:", timeout=10_000)
+    assert watched.axe() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "fix"),
+    [
+        ("NotAllowedError", "The camera is blocked for this page.", "choose Allow"),
+        ("SecurityError", "This browser does not let pages use the camera.", "browser's settings"),
+        ("NotFoundError", "No camera was found.", "Plug one in"),
+        ("NotReadableError", "Another program is using the camera.", "Close the call"),
+        ("AbortError", "The camera stopped while it was being opened.", "Unplug it"),
+        ("OverconstrainedError", "This camera is not there any more", "another camera"),
+        ("UnknownError", "The camera could not be opened.", "another camera"),
+    ],
+)
+def test_a_camera_that_fails(open_page: Open, error: str, text: str, fix: str) -> None:
+    watched = open_page(before=refusing(error))
+    watched.page.click("#start")
+    trouble = watched.page.locator("#trouble")
+    expect(trouble).to_contain_text(text)
+    expect(trouble).to_contain_text(fix)
+    expect(trouble).to_be_focused()
+    watched.until_state("Stopped")
+    if error == "NotReadableError":
+        accessible(watched, "error")
+    watched.page.click("#use-card")
+    watched.until_live()
+    expect(trouble).to_be_hidden()
+
+
+def test_a_camera_that_is_taken_away(open_page: Open) -> None:
+    watched, _ = open_talking(open_page)
+    watched.page.evaluate(
+        "document.getElementById('camera').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))"
+    )
+    expect(watched.page.locator("#trouble")).to_contain_text("The camera was unplugged or taken away.")
+
+
+def test_an_insecure_page_is_told_the_address_that_works(open_page: Open, server: Server) -> None:
+    watched = open_page()
+    port = server.url.rpartition(":")[2]
+    watched.origin = f"http://painter.example:{port}"
+
+    def serve(route: Route) -> None:
+        route.fulfill(response=route.fetch(url=route.request.url.replace(watched.origin, server.url)))
+
+    watched.page.route(f"{watched.origin}/**", serve)
+    watched.page.goto(watched.origin)
+    watched.page.wait_for_selector("#setting-prompt")
+    watched.page.click("#start")
+    trouble = watched.page.locator("#trouble")
+    expect(trouble).to_contain_text(f"secure pages only, and {watched.origin} is not one")
+    expect(trouble).to_contain_text(f"http://localhost:{port}; from elsewhere use https")
+
+
+def test_a_full_server_is_waited_for(open_page: Open) -> None:
+    full = {"code": "capacity", "detail": "All places are taken.", "fix": "Try again.", "retryable": True}
+    refusals = []
+
+    def refuse_once(route: Route) -> None:
+        if refusals:
+            return route.continue_()
+        refusals.append(route)
+        return route.fulfill(status=503, headers={"Retry-After": "2"}, body=json.dumps(full))
+
+    watched = open_page(before=lambda page: page.route("**/offer", refuse_once))
+    watched.page.click("#start")
+    expect(watched.page.locator("#state")).to_contain_text("Waiting All places are taken.")
+    expect(watched.page.locator("#countdown")).to_contain_text("Try 2 in")
+    accessible(watched, "waiting")
+    watched.until_live()
+
+
+def test_a_server_that_was_never_there(open_page: Open, server: Server) -> None:
+    watched = open_page()
+    watched.page.route("**/api/ice", lambda route: route.abort())
+    watched.page.click("#start")
+    watched.until_state("Waiting")
+    for _ in range(2):
+        watched.page.click("#retry")
+    expect(watched.page.locator("#trouble")).to_contain_text(f"The server at {server.url} does not answer.")
+
+
+def test_no_way_for_pictures_at_all(open_page: Open) -> None:
+    def block(page: Page) -> None:
+        page.add_init_script(NO_WEBRTC)
+        page.route_web_socket("**/ws", lambda socket: socket.close())
+
+    watched = open_page(before=block)
+    watched.page.click("#start")
+    expect(watched.page.locator("#trouble")).to_contain_text("connection", timeout=20_000)
+    watched.until_state("Stopped")
+
+
+def test_blocked_udp_gives_way_to_the_web_connection(open_page: Open, playwright: Playwright, film: Path) -> None:
+    with chromium(playwright, film, "--force-webrtc-ip-handling-policy=disable_non_proxied_udp") as blocked:
+        watched = open_page(where=blocked)
+        assert not watched.page.locator("#badge").is_visible()
+        watched.page.click("#start")
+        watched.until_live()
+        expect(watched.page.locator("#badge")).to_have_text("Over WebSocket")
+        watched.say("a fox over the web")
+        watched.wait_frames(10)
+        until("its latency is shown", lambda: "ms" in watched.page.inner_text("#latency"))
+        accessible(watched, "fallback")
+        watched.page.click("#start")
+        watched.page.click("#start")
+        watched.until_state("Connecting")
+        expect(watched.page.locator("#badge")).to_be_hidden()
+
+
+def test_without_udp_and_fallback_the_text_names_the_firewall(open_page: Open) -> None:
+    watched = open_page()
+    told = watched.page.evaluate(
+        """async () => {
+          const { noLinkProblem } = await import("/static/js/errors.js");
+          return noLinkProblem();
+        }"""
+    )
+    assert "blocking UDP" in told["fix"]
+
+
+def test_a_page_older_than_the_server(open_page: Open) -> None:
+    watched, talk = open_talking(open_page)
+    talk.is_now(protocol=2)
+    expect(watched.page.locator("#trouble")).to_contain_text("This page is older than the server. Reload the page.")
+
+
+def test_a_session_that_another_page_took_over(open_page: Open) -> None:
+    watched, talk = open_talking(open_page)
+    talk.is_now(state="closed", reason="session_ended", message="The session has ended.")
+    expect(watched.page.locator("#trouble")).to_contain_text("The session has ended.")
+
+
+def models(route: Route) -> None:
+    notice = "For research and private use; see the licence."
+    rows = [
+        {"key": "sd-turbo", "title": "SD-Turbo", "licence": "Stability", "notice": notice, "loaded": True},
+        {"key": "other", "title": "The other", "licence": "Stability", "notice": notice, "loaded": False},
+    ]
+    route.fulfill(json={"models": rows})
+
+
+def test_a_model_is_chosen_behind_its_licence_and_its_loading_is_followed(open_page: Open) -> None:
+    talks: list[Talk] = []
+
+    def prepare(page: Page) -> None:
+        page.route("**/api/models", models)
+        talks.append(talking(page))
+
+    watched = open_page(before=prepare)
+    page, talk = watched.page, talks[0]
+    page.click("#models")
+    expect(page.locator("dialog[open]")).to_contain_text("Press Start first")
+    expect(page.locator("dialog[open] [data-model=other]")).to_be_disabled()
+    page.keyboard.press("Escape")
+    expect(page.locator("#models")).to_be_focused()
+    watched.start()
+    expect(page.locator("#models")).to_have_text("Model: sd-turbo")
+    page.click("#models")
+    expect(page.locator("dialog[open]")).to_contain_text("For research and private use")
+    assert watched.axe() == []
+    page.get_by_role("button", name="Accept the licence and use it: The other").click()
+    until("it is asked for", lambda: {"type": "load_model", "data": {"model": "other"}} in talk.heard)
+    talk.is_now(message="Loading the other. The old model goes on painting.", progress=BYTES)
+    expect(page.locator("#state")).to_contain_text("The old model goes on painting.")
+    expect(page.locator("#progress")).to_contain_text("1.2 of 2.4 GB")
+    assert page.locator("#progress-bar").evaluate("bar => bar.position") == 0.5
+    accessible(watched, "switching")
+    talk.is_now(message="", progress=None)
+    what = {
+        "code": "model_load_failed",
+        "message": "The other could not be loaded: no such file.",
+        "fix": "See the log.",
+    }
+    talk.say("error", **what, fields=[], retryable=True)
+    expect(page.locator("#trouble")).to_contain_text("The other could not be loaded: no such file. See the log.")
+    expect(page.locator("#progress")).to_be_hidden()
+    assert watched.axe() == []
+
+
+def guarded(page: Page) -> None:
+    """As a server does that was started with a token."""
+
+    def check(route: Route) -> None:
+        if route.request.headers.get("authorization") == "Bearer sesame ✓":
+            return route.continue_()
+        body = {"code": "unauthorized", "detail": "This server asks for its access token.", "fix": "Send it."}
+        return route.fulfill(status=401, json=body)
+
+    page.route("**/api/**", check)
+    page.route("**/offer", check)
+
+
+def test_a_server_with_a_token_lets_in_who_knows_it(open_page: Open) -> None:
+    watched = open_page(before=guarded, ready="#token")
+    page = watched.page
+    watched.until_state("Locked")
+    expect(page.locator("#token")).to_be_focused()
+    accessible(watched, "signin")
+    page.keyboard.type("wrong")
+    page.keyboard.press("Enter")
+    expect(page.locator("#token-error")).to_have_text("The server did not take this token.")
+
+
+def test_a_setting_stands_only_where_diffusion_does_something_else(open_page: Open) -> None:
+    watched, talk = open_talking(open_page)
+    slider = watched.page.locator("#setting-denoising_strength")
+    expect(slider).to_have_attribute("max", "49")
+    expect(slider).to_have_attribute("min", "1")  # two steps need room for two
+    expect(slider).to_have_value("25")
+    slider.press("ArrowRight")
+    until("it is sent", lambda: any(m["data"] == {"denoising_strength": 0.531} for m in talk.heard))
+    expect(slider).to_have_attribute("aria-valuetext", "0.53, stop 26 of 49")
+    talk.is_now(settings=talk.status["settings"] | {"pipeline": "effects"})
+    expect(slider).to_have_attribute("max", "1")
+
+
+def test_the_page_speaks_german_all_of_it(open_page: Open) -> None:
+    watched, talk = open_talking(open_page, locale="de-AT")
+    page = watched.page
+    assert page.get_attribute("html", "lang") == "de"
+    expect(page.locator("#start")).to_have_text("Stopp")
+    talk.is_now(state="queued", place=3, wait_s=200)
+    expect(page.locator("#state")).to_contain_text("Du bist Nummer 3 in der Reihe")
+    talk.say("error", code="gpu_oom", message="12 of 11 GB are needed.", fix="", fields=[], retryable=True)
+    expect(page.locator("#trouble")).to_contain_text("nicht genug Speicher für dieses Bild. 12 of 11 GB are needed.")
+    schema = page.request.get(f"{watched.origin}/api/settings/schema").json()
+    for name, setting in schema["properties"].items():
+        hint = page.locator(f"#setting-{name}-hint").text_content()
+        assert hint, name
+        assert hint != setting["description"], name
+    assert watched.axe() == []
+    page.get_by_role("button", name="Vorlieben").click()
+    page.select_option("#language", "en")
+    expect(page.locator("dialog[open] h2")).to_have_text("Preferences")
+    page.keyboard.press("Escape")
+    expect(page.locator("#start")).to_have_text("Stop")
+    expect(page.locator("label[for=setting-steps]")).to_have_text("Steps")
+    expect(page.locator("#setting-prompt")).to_have_value("a fox")
+    page.reload()
+    expect(page.locator("#start")).to_have_text("Start")
+
+
+def test_all_of_it_can_be_done_with_the_keyboard(open_page: Open) -> None:
+    watched = open_page()
+    page = watched.page
+    seen: list[str] = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(
+            """() => {
+              const element = document.activeElement;
+              const box = element.getBoundingClientRect();
+              const style = getComputedStyle(element);
+              return { id: element.id || element.textContent, ring: parseFloat(style.outlineWidth) >= 2,
+                       inside: box.bottom > 0 && box.top < innerHeight, page: element === document.body };
+            }"""
+        )
+        if focused["page"] or focused["id"] in seen:
+            break
+        assert focused["ring"], f"no ring around {focused['id']}"
+        assert focused["inside"], f"{focused['id']} cannot be seen"
+        seen.append(focused["id"])
+    assert seen[0] == "Skip to the settings"
+    assert {"start", "source", "soften", "setting-prompt", "setting-pipeline", "setting-seed", "reset"} <= set(seen)
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("?")
+    expect(page.locator("dialog[open]")).to_contain_text("Start or stop")
+    assert watched.axe() == []
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("/")
+    expect(page.locator("#setting-prompt")).to_be_focused()
+    page.keyboard.type(" ?")
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Space")
+    watched.until_live()
+    page.keyboard.press("Space")
+    watched.until_state("Ready")
+
+
+def test_shortcuts_can_be_turned_off_and_colours_chosen(open_page: Open) -> None:
+    watched = open_page(scheme="light")
+    page = watched.page
+    page.get_by_role("button", name="Preferences").click()
+    assert watched.axe() == []
+    page.uncheck("#keys-on")
+    page.select_option("#theme", "dark")
+    page.keyboard.press("Escape")
+    page.reload()
+    page.wait_for_selector("#setting-prompt")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(16, 18, 23)"
+    page.keyboard.press("Space")
+    page.keyboard.press("?")
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    watched.until_state("Ready")
+
+
+def test_who_asks_for_less_motion_gets_less_flicker(open_page: Open) -> None:
+    watched = open_page(reduced_motion="reduce")
+    page = watched.page
+    expect(page.locator("#soften")).to_be_checked()
+    expect(page.locator("#setting-steadiness")).to_have_value("0.95")
+    assert "contrast" in page.evaluate("getComputedStyle(document.getElementById('result')).filter")
+    assert page.evaluate("document.getAnimations().length") == 0
+    watched.start()
+    page.uncheck("#soften")
+    watched.until_applied("steadiness")
+    expect(page.locator("#setting-steadiness")).to_have_value("0.6")
+    page.reload()
+    page.wait_for_selector("#setting-prompt")
+    expect(page.locator("#soften")).not_to_be_checked()
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 640), (320, 256)], ids=["320px", "400%"])
+def test_nothing_is_lost_in_a_small_window(open_page: Open, width: int, height: int) -> None:
+    watched = open_page(viewport={"width": width, "height": height})
+    page = watched.page
+    watched.start()
+    for details in page.locator("details").all():
+        details.evaluate("element => { element.open = true; }")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    too_wide = page.evaluate(
+        """() => [...document.querySelectorAll("body *")].filter((element) => {
+          const { right, width } = element.getBoundingClientRect();
+          return width > 1 && right > innerWidth + 1;
+        }).map((element) => element.outerHTML.slice(0, 80))"""
+    )
+    assert too_wide == []
+    assert watched.axe() == []
+
+
+def test_the_smallest_page_of_the_documents_works(open_page: Open) -> None:
+    text = (ROOT / "docs" / "howto" / "javascript-client.md").read_text()
+    example = text.partition("```html\n")[2].partition("```")[0]
+    watched = open_page()
+    page = watched.page
+    page.route("**/example.html", lambda route: route.fulfill(body=example, content_type="text/html"))
+    page.goto(f"{watched.origin}/example.html")
+    expect(page.locator("#state")).to_have_text("running")
+    watched.wait_frames(5)
+    page.fill("#prompt", "x" * 1001)
+    with page.expect_event("dialog") as refused:
+        page.once("dialog", lambda dialog: dialog.dismiss())
+        page.press("#prompt", "Enter")
+    assert "not changed" in refused.value.message
