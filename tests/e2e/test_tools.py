@@ -14,11 +14,10 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Dialog, Page, Playwright, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Playwright, ViewportSize, expect
 
 from run import ROOT
 from tests.e2e.chromium import EXECUTABLE, Server, Watched, chromium, difference, until
-from tests.media import camera_film
 
 pytestmark = [
     pytest.mark.slow,
@@ -32,25 +31,6 @@ AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 Open = Callable[..., Watched]
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return camera_film(tmp_path_factory.mktemp("film"))
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("server") / "log")
-    running.start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture(scope="module")
@@ -321,6 +301,7 @@ def test_a_snapshot_says_how_it_was_painted_and_restores_that_when_it_is_dropped
     page.fill("#setting-seed", "41")
     watched.until_applied("seed")
     watched.wait_frames(12)  # the look glides
+    page.evaluate("document.getElementById('result').pause()")  # so that it can be compared
     with page.expect_download() as download:
         page.click("#snapshot")
     file = tmp_path / "snapshot.png"
@@ -330,7 +311,7 @@ def test_a_snapshot_says_how_it_was_painted_and_restores_that_when_it_is_dropped
         inside = json.loads(picture.info["live-diffusion"])
         small = np.asarray(picture.convert("RGB").resize((48, 48)), np.float32)
     assert inside["settings"]["prompt"] == "inferno"
-    assert difference(small, watched.grab("result")) < CLEARLY_OTHER
+    assert difference(small, watched.grab("result")) < 4
     assert difference(small, watched.grab("camera")) > CLEARLY_OTHER
 
     other = open_page().page
@@ -381,7 +362,7 @@ def test_a_recording_plays_with_the_painted_picture_and_its_right_length(
     numbers = page.locator(".recorded")
     until("three seconds are recorded", lambda: numbers.inner_text().startswith("0:03"))
     assert "MB" in numbers.inner_text()
-    painted = watched.grab("result")
+    painted, camera = watched.grab("result"), watched.grab("camera")
     file = tmp_path / "recording"
     if to_disk:
         page.click("#record")
@@ -398,7 +379,7 @@ def test_a_recording_plays_with_the_painted_picture_and_its_right_length(
         pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert pictures[0].shape == (512, 512, 3)
     last = np.asarray(Image.fromarray(pictures[-1]).resize((48, 48)), np.float32)
-    assert difference(last, painted) < CLEARLY_OTHER
+    assert difference(last, painted) < difference(last, camera)  # the film moves on between the two
 
 
 def test_the_end_of_the_session_finishes_the_file(open_page: Open) -> None:

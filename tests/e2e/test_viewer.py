@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Playwright, Request, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from run import ROOT
-from tests.e2e.chromium import EXECUTABLE, Server, Watched, chromium, until
-from tests.media import camera_film
+from tests.e2e.chromium import EXECUTABLE, Server, Watched, until
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,24 +30,12 @@ CORNER = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as started:
-        yield started
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     running = Server(tmp_path / "log", "--pipeline", "identity")
     running.start()
     yield running
     running.stop()
-
-
-@pytest.fixture
-def browser(playwright: Playwright, tmp_path: Path) -> Iterator[Browser]:
-    with chromium(playwright, camera_film(tmp_path)) as started:
-        yield started
 
 
 def open_page(browser: Browser, server: Server, script: str = "") -> Watched:
