@@ -1,5 +1,5 @@
-"""Makes the README's pictures: `docs/pictures/page.png`, the page at work in Chromium, and `docs/pictures/styles.jpg`,
-one camera picture in five styles.
+"""Makes the pictures of the documents, in `docs/pictures/`: `page.png`, the page at work in Chromium; the page in its
+main states at three widths, light and dark; and `styles.jpg`, one camera picture in five styles.
 
     python -m bench.make_pictures
 """
@@ -7,22 +7,29 @@ one camera picture in five styles.
 from __future__ import annotations
 
 import io
+import itertools
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, ViewportSize, sync_playwright
 
-from pipeline import registry
-from pipeline.errors import PipelineError
-from pipeline.frame import Frame, Pixels
-from pipeline.settings import Settings
+from bench.painted import paint
+from pipeline.frame import Pixels
 from run import ROOT
 from tests.e2e.chromium import Server, Watched, chromium
 from tests.media import HEIGHT, WIDTH, camera_film, photograph
 
+Scheme = Literal["light", "dark"]
+
 PICTURES = ROOT / "docs" / "pictures"
+LARGEST_SET = 2_000_000  # bytes of all of them
+SIZES = ((1280, 800), (768, 1024), (360, 780))
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+QUALITY = 70
 LARGEST = 400_000  # bytes of one picture: a README is read on phones too
 PAGE_PROMPT = "starry night by van gogh"
 STYLES = ("starry night by van gogh", "pencil sketch", "stained glass", "ukiyo-e wave by hokusai", "cubism by picasso")
@@ -31,36 +38,74 @@ CAPTION = 36
 COLOURS = 256  # of the page's picture: what a small PNG can have
 
 
-def page_picture(folder: Path) -> bytes:
-    """The page as a visitor sees it while it paints."""
+def page_pictures(folder: Path) -> dict[str, bytes]:
+    """By file name: the README's `page.png`, and the page in its main states, by width and colour scheme."""
+    pictures = {}
     server = Server(folder / "log")
     server.start()
     try:
         with sync_playwright() as playwright, chromium(playwright, camera_film(folder)) as browser:
-            context = browser.new_context(
-                permissions=["camera"], color_scheme="dark", viewport={"width": 1280, "height": 800}
-            )
-            watched = Watched(context.new_page(), server.url)
-            watched.page.goto(server.url)
-            watched.page.wait_for_selector("#setting-prompt")
-            watched.page.fill("#setting-prompt", PAGE_PROMPT)
-            watched.start()
-            watched.wait_frames(60)
-            # The fake camera's name is the path of its film.
-            watched.page.evaluate("document.querySelector('#source').selectedOptions[0].text = 'Webcam'")
-            shot = watched.page.screenshot()
+            for scheme, (width, height) in itertools.product(SCHEMES, SIZES):
+                for state, shot in _states(browser, server, scheme, width, height):
+                    pictures[f"{state}-{width}-{scheme}.webp"] = _webp(shot)
+                    if (state, width, scheme) == ("live", 1280, "dark"):
+                        pictures["page.png"] = _png(shot)
     finally:
         server.stop()
+    return pictures
+
+
+def _states(browser: Browser, server: Server, scheme: Scheme, width: int, height: int) -> Iterator[tuple[str, bytes]]:
+    viewport = ViewportSize(width=width, height=height)
+
+    def open_page(permissions: list[str]) -> Watched:
+        context = browser.new_context(permissions=permissions, color_scheme=scheme, viewport=viewport)
+        watched = Watched(context.new_page(), server.url)
+        watched.page.goto(server.url)
+        watched.page.wait_for_selector("#looks")
+        return watched
+
+    blocked = open_page([])
+    blocked.page.click("#start")
+    blocked.until_state("Stopped")
+    yield "error", blocked.page.screenshot()
+    blocked.page.context.close()
+    watched = open_page(["camera"])
+    page = watched.page
+    yield "idle", page.screenshot()
+    page.fill("#setting-prompt", PAGE_PROMPT)
+    watched.start()
+    watched.wait_frames(60)
+    # The fake camera's name is the path of its film.
+    page.evaluate("document.querySelector('#source').selectedOptions[0].text = 'Webcam'")
+    yield "live", page.screenshot()
+    page.select_option("#compare", "slider")
+    watched.wait_frames(2)
+    yield "slider", page.screenshot()
+    page.locator("body").press("l")
+    page.wait_for_selector(".look")
+    page.wait_for_load_state("networkidle")
+    yield "gallery", page.screenshot()
+    page.context.close()
+
+
+def _png(shot: bytes) -> bytes:
     buffer = io.BytesIO()
     few = Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1)
     few.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
+def _webp(shot: bytes) -> bytes:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(shot)).convert("RGB").save(buffer, "WEBP", quality=QUALITY, method=6)
+    return buffer.getvalue()
+
+
 def styles_picture() -> bytes:
     """The camera picture and five styles, two rows of three, each with its prompt."""
     square = _camera_square()
-    tiles = [("camera", square), *((prompt, painted) for prompt, painted in zip(STYLES, _paint(square), strict=True))]
+    tiles = [("camera", square), *zip(STYLES, paint(square, STYLES), strict=True)]
     columns, rows = 3, 2
     sheet = Image.new("RGB", (columns * TILE, rows * (TILE + CAPTION)), "#101217")
     draw = ImageDraw.Draw(sheet)
@@ -81,26 +126,12 @@ def _camera_square() -> Pixels:
     return np.ascontiguousarray(picture[:, left : left + HEIGHT])
 
 
-def _paint(square: Pixels) -> list[Pixels]:
-    backend = registry.make("neural-style")
-    backend.load(lambda progress: None)
-    try:
-        painted = []
-        for prompt in STYLES:
-            state = backend.new_state(Settings(pipeline="neural-style", prompt=prompt))
-            (answer,) = backend.step([(state, Frame.from_rgb(square))])
-            if isinstance(answer, PipelineError):
-                raise answer
-            painted.append(answer.rgb().copy())
-        return painted
-    finally:
-        backend.close()
-
-
 def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        pictures = {"styles.jpg": styles_picture(), "page.png": page_picture(Path(folder))}
+        pictures = page_pictures(Path(folder)) | {"styles.jpg": styles_picture()}
+    whole = sum(map(len, pictures.values()))
+    assert whole <= LARGEST_SET, f"{whole} bytes, more than {LARGEST_SET}"
     for name, data in pictures.items():
         assert len(data) <= LARGEST, f"{name} has {len(data)} bytes, more than {LARGEST}"
         (PICTURES / name).write_bytes(data)

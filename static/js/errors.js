@@ -43,9 +43,14 @@ export function cameraProblem(error) {
   return problem(`camera/${CAMERA_ERRORS.includes(name) ? name : "Error"}`);
 }
 
+/** @param {"screen-denied" | "screen" | "no-file" | "file"} what */
+export function sourceProblem(what) {
+  return problem(`source/${what}`);
+}
+
 /** Whether the test card would help. @param {Problem} problem */
 export function isCameraProblem({ code }) {
-  return code.startsWith("camera/");
+  return code.startsWith("camera/") || code.startsWith("source/");
 }
 
 /** @param {{ origin: string, port: string }} location */

@@ -16,6 +16,8 @@ import { listSources, onSourcesChanged, openSource, TEST_CARD } from "./source.j
 import { bitrates, concern, FrameCounter, latencyParts, losses } from "./stats.js";
 import { Store } from "./store.js";
 import { bestLanguage, isLanguage, language, t, useLanguage } from "./texts.js";
+import { addPictureTools } from "./tools/picture_tools.js";
+import { addPromptTools } from "./tools/prompt_tools.js";
 import { View } from "./view.js";
 
 /** @typedef {import("./protocol.js").Settings} Settings */
@@ -181,17 +183,21 @@ function reset() {
 
 async function loadSchema() {
   if (schema) return;
+  let loaded;
   try {
-    schema = await client.server.getSettingsSchema();
+    loaded = await client.server.getSettingsSchema();
   } catch (error) {
     if (error instanceof ServerError && error.problem.code === "unauthorized") return lock();
     return view.trouble(error instanceof ServerError ? error.problem : asProblem({ message: String(error) }));
   }
+  if (schema) return; // Start was pressed meanwhile, and asked for it too
+  schema = loaded;
   const { properties } = schema;
   store.keep((name) => name in properties);
   defaults = Object.fromEntries(Object.entries(properties).map(([name, p]) => [name, p.default]));
   drawControls();
   addSoften(page, (name) => name in properties);
+  addPromptTools(page, schema);
 }
 
 function lock() {
@@ -252,7 +258,7 @@ async function signIn(event) {
 async function swapSource() {
   if (client.source === null) return;
   try {
-    await client.replaceSource(await openSource(view.source.value));
+    await client.replaceSource(await openSource(view.source.value, client.source));
   } catch (error) {
     view.trouble(asProblem(error));
   }
@@ -401,7 +407,7 @@ page.keys.add(
   () => document.getElementById("setting-prompt")?.focus(),
 );
 /** The tools of the page: each adds its own parts. @type {import("./page.js").Tool[]} */
-const tools = [addModels, (page) => addPreferences(page, chooseLanguage), addHelp];
+const tools = [addPictureTools, addModels, (page) => addPreferences(page, chooseLanguage), addHelp];
 for (const addTool of tools) addTool(page);
 writePage();
 loadSchema();

@@ -127,6 +127,13 @@ test("every page problem has its texts", () => {
   for (const key of codes) assert.equal(typeof en[`${key}.fix`], "string", key);
 });
 
+test("every preset has a name", async () => {
+  const presets = JSON.parse(
+    await readFile(new URL("../../static/looks/presets.json", import.meta.url), "utf8"),
+  );
+  for (const { key } of presets) assert.equal(typeof en[`preset.${key}`], "string", key);
+});
+
 test("the language is the first wish that there is", () => {
   assert.equal(bestLanguage(["fr-FR", "de-AT", "en"]), "de");
   assert.equal(bestLanguage(["fr"]), "en");

@@ -234,7 +234,7 @@ async def test_static_files_are_those_of_the_page_only(
     (folder / "link.txt").symlink_to(tmp_path / "outside.txt")
     (folder / "up").symlink_to(tmp_path)
     (folder / "inside.txt").write_text("inside")
-    monkeypatch.setattr("webrtc_server.web.app.static_dir", lambda: folder)
+    monkeypatch.setattr("webrtc_server.web.pages.static_dir", lambda: folder)
     server = await start_server("identity")
     outside = [
         "../outside.txt",

@@ -41,6 +41,7 @@ from webrtc_server.sessions.interfaces import Transport
 from webrtc_server.sessions.mailbox import Mailbox
 from webrtc_server.sessions.painters import Painters
 from webrtc_server.sessions.statistics import Statistics
+from webrtc_server.sessions.view_id import view_id_for
 
 P = TypeVar("P", bound=Picture)
 
@@ -74,7 +75,7 @@ class Session(Generic[P]):
     ) -> None:
         """`hang_up` ends the session, soon."""
         self.session_id = secrets.token_urlsafe(16)
-        self.view_id = secrets.token_urlsafe(12)
+        self.view_id = view_id_for(client_id)
         self.client_id = client_id
         self.statistics = Statistics()
         self.signs: Signs | None = None

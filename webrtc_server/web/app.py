@@ -25,7 +25,7 @@ from webrtc_server.rtc.relay import Sending
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.sessions.painters import Painters
 from webrtc_server.sessions.viewers import Viewers
-from webrtc_server.static_files import static_dir
+from webrtc_server.web import pages
 from webrtc_server.web.compress import compress_files
 from webrtc_server.web.gate import Gate
 from webrtc_server.web.health_api import HealthApi
@@ -98,7 +98,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     app.add_routes(WebSocketApi(manager, codec).routes())
     app.add_routes(HealthApi(manager, clock).routes())
     app.add_routes(InfoApi(manager, reach).routes())
-    app.add_routes(_pages())
+    app.add_routes(pages.routes())
     return app
 
 
@@ -139,12 +139,3 @@ def _worker_environment(config: Config) -> dict[str, str]:
     if config.model_dir is not None:
         environment[MODEL_DIR_VARIABLE] = config.model_dir
     return environment
-
-
-def _pages() -> list[web.AbstractRouteDef]:
-    folder = static_dir()
-
-    async def index(request: web.Request) -> web.FileResponse:
-        return web.FileResponse(folder / "index.html", headers={"Cache-Control": "no-cache"})
-
-    return [web.get("/", index), web.static("/static", folder, follow_symlinks=False)]

@@ -1,0 +1,155 @@
+"""The viewer's page in a real Chromium: what a second screen or OBS shows, and that it comes back by itself."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, Request, Route, expect
+
+from run import ROOT
+from tests.e2e.chromium import EXECUTABLE, Server, Watched, until
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium here; on Debian: apt-get install chromium"),
+]
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+FRAMES = "document.getElementById('video').getVideoPlaybackQuality().totalVideoFrames"
+CORNER = """() => {
+  const video = document.getElementById("video");
+  const canvas = new OffscreenCanvas(8, 8);
+  const context = canvas.getContext("2d");
+  context.drawImage(video, 0, 0, 8, 8);
+  return Array.from(context.getImageData(4, 4, 1, 1).data);
+}"""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    running = Server(tmp_path / "log", "--pipeline", "identity")
+    running.start()
+    yield running
+    running.stop()
+
+
+def open_page(browser: Browser, server: Server, script: str = "") -> Watched:
+    context = browser.new_context(permissions=["camera", "clipboard-read", "clipboard-write"])
+    if script:
+        context.add_init_script(script)
+    watched = Watched(context.new_page(), server.url)
+    watched.page.goto(server.url)
+    watched.page.wait_for_selector("#looks")
+    return watched
+
+
+def shared_link(watched: Watched) -> str:
+    """What the share panel says, and copies."""
+    page = watched.page
+    page.click("#share")
+    page.click("#share-copy")
+    expect(page.locator("#share-copy")).to_have_text("Copied")
+    link = page.input_value("#share-link")
+    assert page.evaluate("navigator.clipboard.readText()") == link
+    return link
+
+
+def until_live(page: Page) -> None:
+    until("the viewer is live", lambda: page.get_attribute("html", "data-state") == "live")
+    seen = page.evaluate(FRAMES)
+    until("its video goes on", lambda: page.evaluate(FRAMES) > seen)
+
+
+def test_the_link_shows_the_video_and_nothing_else(browser: Browser, server: Server) -> None:
+    watched = open_page(browser, server)
+    watched.start()
+    link = shared_link(watched)
+    path = watched.page.locator(".code path").get_attribute("d")
+    assert path is not None
+    assert path.count("h1v1h-1z") > 200
+    viewer = Watched(browser.new_context(viewport={"width": 800, "height": 300}).new_page(), server.url)
+    page = viewer.page
+    page.goto(f"{link}?fit=cover")
+    until_live(page)
+    assert page.inner_text("#message") == ""
+    assert page.evaluate("getComputedStyle(document.getElementById('video')).objectFit") == "cover"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(0, 0, 0)"
+    box = page.locator("#video").bounding_box()
+    assert box == {"x": 0, "y": 0, "width": 800, "height": 300}
+    assert sum(page.evaluate(CORNER)[:3]) > 60
+    if AXE.exists():
+        page.evaluate(AXE.read_text())
+        assert page.evaluate("axe.run(document).then((found) => found.violations.map((rule) => rule.id))") == []
+    assert viewer.offences == watched.offences == []
+
+
+def test_obs_gets_a_clear_ground_and_no_words(browser: Browser, server: Server) -> None:
+    context = browser.new_context()
+    context.add_init_script("globalThis.obsstudio = {};")
+    page = context.new_page()
+    page.goto(f"{server.url}/view/nobody-here")
+    until("it waits", lambda: page.get_attribute("html", "data-state") == "waiting")
+    assert page.inner_text("#message") == ""
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
+    shot = page.screenshot(omit_background=True)
+    assert np.asarray(Image.open(io.BytesIO(shot)).convert("RGBA"))[..., 3].max() == 0
+
+
+def test_a_viewer_waits_for_the_first_picture_and_comes_back_after_each_end(browser: Browser, server: Server) -> None:
+    watched = open_page(browser, server)
+    watched.start()
+    link = shared_link(watched)
+    watched.page.keyboard.press("Escape")
+    viewer = browser.new_context().new_page()
+    viewer.goto(link)
+    until_live(viewer)
+    watched.page.click("#start")  # stop
+    until("it waits", lambda: viewer.get_attribute("html", "data-state") == "waiting")
+    expect(viewer.locator("#message")).to_have_text("Waiting for the picture…")
+    watched.start()
+    until_live(viewer)
+    expect(viewer.locator("#message")).to_be_hidden()
+    server.stop()
+    until("it waits", lambda: viewer.get_attribute("html", "data-state") == "waiting")
+    server.start()
+    watched.until_live()
+    until_live(viewer)
+
+
+def test_the_token_of_the_link_is_sent_and_an_old_one_is_explained(browser: Browser, server: Server) -> None:
+    page = browser.new_context().new_page()
+    sent: list[str | None] = []
+
+    def refuse(route: Route, request: Request) -> None:
+        sent.append(request.headers.get("authorization"))
+        route.fulfill(status=401, json={"code": "unauthorized"})
+
+    page.route("**/whep/*", refuse)
+    page.goto(f"{server.url}/view/some-one#token=a.b-c_d")
+    expect(page.locator("#message")).to_contain_text("not valid any more")
+    assert sent[0] == "Bearer a.b-c_d"
+    with page.expect_request("**/whep/*", timeout=10_000):
+        pass  # it tries again
+
+
+def test_with_an_access_token_the_link_carries_one_of_its_own(browser: Browser, server: Server) -> None:
+    watched = open_page(browser, server, "sessionStorage.setItem('live-diffusion.token', 'the-owners');")
+    page = watched.page
+    asked: list[str] = []
+
+    def answer(route: Route, request: Request) -> None:
+        asked.append(request.method)
+        route.fulfill(json={"view_token": "for+you", "expires_in_s": 3600, "url": "/view/x#token=for%2Byou"})
+
+    page.route("**/api/sessions/*/view-token", answer)
+    watched.start()
+    link = shared_link(watched)
+    assert link.endswith("#token=for%2Byou")
+    assert "the-owners" not in link
+    assert asked == ["POST"]
+    expect(page.locator("dialog.share")).to_contain_text("60 min")
