@@ -30,6 +30,7 @@ from webrtc_server.web.info_api import InfoApi
 from webrtc_server.web.middleware import add_headers, errors, origins
 from webrtc_server.web.session_api import SessionApi
 from webrtc_server.web.whep_api import WhepApi
+from webrtc_server.web.whip_api import WhipApi
 from webrtc_server.web.ws_api import WebSocketApi
 
 CODEC_THREADS = 2  # for the pictures of /ws
@@ -76,7 +77,9 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     app.on_shutdown.append(lambda _: manager.close())
     app.on_shutdown.append(lambda _: viewers.close())
     app.cleanup_ctx.append(parts)
-    app.add_routes(SessionApi(manager, reach, sending, viewers).routes())
+    sessions = SessionApi(manager, reach, sending, viewers)
+    app.add_routes(sessions.routes())
+    app.add_routes(WhipApi(manager, sessions, reach).routes())
     app.add_routes(WhepApi(viewers, reach).routes())
     app.add_routes(WebSocketApi(manager, codec).routes())
     app.add_routes(InfoApi(manager, reach).routes())
