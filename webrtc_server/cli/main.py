@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from webrtc_server import __version__
+from webrtc_server.cli.client import client
 from webrtc_server.cli.serve import serve
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # a crash shows Python's own traceback, which can be pasted into an issue
 )
 app.command()(serve)
+app.command()(client)
 
 
 def _print_version(wanted: bool) -> None:

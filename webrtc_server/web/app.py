@@ -34,6 +34,7 @@ from webrtc_server.web.middleware import add_headers, errors, origins
 from webrtc_server.web.session_api import SessionApi
 from webrtc_server.web.view_token_api import ViewTokenApi
 from webrtc_server.web.whep_api import WhepApi
+from webrtc_server.web.whip_api import WhipApi
 from webrtc_server.web.ws_api import WebSocketApi
 
 CODEC_THREADS = 2  # for the pictures of /ws
@@ -92,7 +93,9 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(end_sessions)
     app.cleanup_ctx.append(parts)
-    app.add_routes(SessionApi(manager, reach, sending, viewers).routes())
+    sessions = SessionApi(manager, reach, sending, viewers)
+    app.add_routes(sessions.routes())
+    app.add_routes(WhipApi(manager, sessions, reach).routes())
     app.add_routes(ViewTokenApi(manager, gate).routes())
     app.add_routes(WhepApi(viewers, reach).routes())
     app.add_routes(WebSocketApi(manager, codec).routes())

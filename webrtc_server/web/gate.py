@@ -37,7 +37,7 @@ OPEN = frozenset({"/", "/static", "/view/{view_id}", "/api/settings/schema", "/a
 # A view token will do as well; who watches may need a TURN server, too.
 WATCHING = frozenset({"/whep/{view_id}", "/whep/sessions/{viewer_id}", "/api/ice"})
 LEAVING = "/whep/sessions/{viewer_id}"
-STARTING = frozenset({("POST", "/offer"), ("GET", "/ws"), ("POST", "/whep/{view_id}")})
+STARTING = frozenset({("POST", "/offer"), ("GET", "/ws"), ("POST", "/whip"), ("POST", "/whep/{view_id}")})
 
 
 class Gate:

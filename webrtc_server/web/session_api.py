@@ -7,12 +7,14 @@ from typing import Any, Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.videoframe import VideoPicture
 from webrtc_server.limits import CLIENT_ID_LENGTH, OFFER_BYTES
 from webrtc_server.protocol.error_codes import Code
 from webrtc_server.protocol.sdp_guard import plan
 from webrtc_server.rtc.reach import Reach
 from webrtc_server.rtc.relay import Sending
 from webrtc_server.sessions.manager import SessionManager
+from webrtc_server.sessions.session import Session
 from webrtc_server.sessions.viewers import Viewers
 from webrtc_server.transports.webrtc import WebRtcTransport
 from webrtc_server.web.body import read_model, read_object
@@ -44,8 +46,17 @@ class SessionApi:
     async def offer(self, request: web.Request) -> web.Response:
         """A complete offer in, a complete answer out."""
         body = await read_model(request, OfferBody, OFFER_BYTES)
-        offered = plan(body.sdp)  # first, for a bad offer must not end the session that a good one would take over
-        session = self._manager.create(body.settings, body.client_id)
+        session, sdp = await self.open(body.sdp, body.settings, body.client_id)
+        return web.json_response(
+            {"sdp": sdp, "type": "answer", "session_id": session.session_id, "view_id": session.view_id}
+        )
+
+    async def open(
+        self, sdp: str, settings: dict[str, Any] | None, client_id: str | None
+    ) -> tuple[Session[VideoPicture], str]:
+        """A new session and its answer's SDP. Raises ClientError."""
+        offered = plan(sdp)  # first, for a bad offer must not end the session that a good one would take over
+        session = self._manager.create(settings, client_id)
         try:
             transport = WebRtcTransport(
                 session,
@@ -54,20 +65,20 @@ class SessionApi:
                 arrived=lambda: self._manager.arrived(session),
                 gone=lambda reason: self._manager.end_soon(session, reason),
             )
-            sdp = await transport.answer(offered)
+            answer = await transport.answer(offered)
         except BaseException:
             await self._manager.end(session)
             raise
         self._viewers.publish(session.view_id, transport.video)
-        return web.json_response(
-            {"sdp": sdp, "type": "answer", "session_id": session.session_id, "view_id": session.view_id}
-        )
+        return session, answer
 
-    async def delete(self, request: web.Request) -> web.Response:
-        """Repeatable: a session that ended a short while ago is no error."""
-        session_id = request.match_info["session_id"]
+    async def end(self, session_id: str) -> None:
+        """Repeatable: a session that ended a short while ago is no error. Raises ClientError `not_found`."""
         if not self._manager.has_ended(session_id):
             await self._manager.end(self._manager.find(session_id), Code.SESSION_ENDED)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        await self.end(request.match_info["session_id"])
         return web.json_response({"ended": True})
 
     async def patch_settings(self, request: web.Request) -> web.Response:

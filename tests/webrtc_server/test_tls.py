@@ -1,0 +1,77 @@
+"""HTTPS: a certificate that is made, kept, and made anew when it must be; and one of the operator's own."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from webrtc_server.web import tls
+
+
+def test_a_certificate_is_kept_until_a_name_is_missing_or_its_end_is_near(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "state"
+    names = ["localhost", "192.0.2.7", "::1"]
+    certificate, key = tls.own_certificate(folder, names)
+    assert key.stat().st_mode & 0o777 == 0o600
+    first = certificate.read_bytes()
+    assert tls.own_certificate(folder, ["localhost"])[0].read_bytes() == first
+    assert tls.own_certificate(folder, [*names, "192.0.2.8"])[0].read_bytes() != first
+    second = certificate.read_bytes()
+    monkeypatch.setattr(tls, "RENEW_BEFORE", tls.LIFE)
+    assert tls.own_certificate(folder, names)[0].read_bytes() != second
+    certificate.write_text("torn")
+    monkeypatch.setattr(tls, "RENEW_BEFORE", datetime.timedelta())
+    tls.context((tls.own_certificate(folder, names)[0], key), names)
+
+
+async def test_clients_that_trust_it_are_served(tmp_path: Path) -> None:
+    certificate, key = tls.own_certificate(tmp_path, ["localhost", "127.0.0.1"])
+    app = web.Application()
+    app.router.add_get("/", _hello)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls.context((certificate, key), [])).start()
+    try:
+        trusting = ssl.create_default_context(cafile=certificate)
+        url = f"https://127.0.0.1:{runner.addresses[0][1]}/"
+        async with aiohttp.ClientSession() as http:
+            async with http.get(url, ssl=trusting) as response:
+                assert await response.text() == "hello"
+            with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                await http.get(url)
+    finally:
+        await runner.cleanup()
+
+
+async def _hello(request: web.Request) -> web.Response:
+    return web.Response(text="hello")
+
+
+@pytest.mark.parametrize("text", ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_files_that_are_none_are_named(tmp_path: Path, text: str) -> None:
+    bad = tmp_path / "bad.pem"
+    bad.write_text(text)
+    with pytest.raises(tls.BadCertificate, match=r"bad\.pem"):
+        tls.context((bad, bad), [])
+    with pytest.raises(tls.BadCertificate, match="nowhere"):
+        tls.context((tmp_path / "nowhere", bad), [])
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(tls.BadCertificate, match="file"):
+        tls.own_certificate(tmp_path / "file", ["localhost"])
+
+
+def test_this_machine_has_names() -> None:
+    names = tls.host_names()
+    assert "localhost" in names
+    assert "127.0.0.1" in names
+    assert not [name for name in names if name.startswith("fe80")]

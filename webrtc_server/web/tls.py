@@ -1,0 +1,126 @@
+"""HTTPS: the operator's certificate, or one that this server makes for itself and keeps.
+
+Browsers give the camera to pages of `localhost` and of HTTPS addresses only, so a phone needs the latter. A made
+certificate is signed by nobody: the browser warns once, and the exception then holds as long as the certificate.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import os
+import socket
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+
+import ifaddr
+import platformdirs
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+AUTO = "auto"
+LIFE = datetime.timedelta(
+    days=397
+)  # browsers refuse longer ones (CA/Browser Forum's rules, which Apple applies to all)
+RENEW_BEFORE = datetime.timedelta(days=30)
+
+
+class BadCertificate(Exception):
+    """The certificate or the key cannot be used; the message says which, and why."""
+
+
+def context(files: tuple[Path, Path] | None, names: Sequence[str]) -> ssl.SSLContext:
+    """For a server of these host names and addresses. `files`, certificate and key in PEM, or None: one is made.
+
+    Raises BadCertificate.
+    """
+    certificate, key = files or own_certificate(platformdirs.user_state_path("live-diffusion"), names)
+    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        made.load_cert_chain(certificate, key)
+    except OSError as error:  # ssl.SSLError is one
+        why = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+        raise BadCertificate(f"the certificate {certificate} and its key {key} cannot be used: {why}") from error
+    return made
+
+
+def own_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
+    """Certificate and key in `folder`, made where there are none for all `names`, or they end soon.
+
+    Raises BadCertificate where the folder cannot be written.
+    """
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    if not _is_good(certificate, names) or not key.exists():
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write(key, certificate, names)
+        except OSError as error:
+            raise BadCertificate(f"no certificate can be kept in {folder}: {error.strerror}") from error
+    return certificate, key
+
+
+def _is_good(path: Path, names: Sequence[str]) -> bool:
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        held = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return False
+    ends_late = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC) > RENEW_BEFORE
+    return ends_late and set(_general(names)) <= set(held)
+
+
+def _general(names: Sequence[str]) -> list[x509.GeneralName]:
+    general: list[x509.GeneralName] = []
+    for name in dict.fromkeys(names):
+        try:
+            general.append(x509.IPAddress(ipaddress.ip_address(name)))
+        except ValueError:
+            general.append(x509.DNSName(name))
+    return general
+
+
+def _write(key_path: Path, certificate_path: Path, names: Sequence[str]) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Live Diffusion")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))  # a phone's clock may be behind
+        .not_valid_after(now + LIFE)
+        .add_extension(x509.SubjectAlternativeName(_general(names)), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    key_path.unlink(missing_ok=True)
+    with open(key_path, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        file.write(private)
+    certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def host_names() -> list[str]:
+    """What this machine may be called: localhost, its name, and its addresses but for link-local ones."""
+    name = socket.gethostname().lower()
+    return ["localhost", *([name, f"{name}.local"] if name.isascii() and "." not in name else [name]), *addresses()]
+
+
+def addresses() -> list[str]:
+    """This machine's addresses, those of its networks first: no link-local ones, loopback last."""
+    found = [
+        ipaddress.ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
+        for adapter in ifaddr.get_adapters()
+        for ip in adapter.ips
+    ]
+    usable = [address for address in dict.fromkeys(found) if not address.is_link_local]
+    return [str(address) for address in sorted(usable, key=lambda address: (address.is_loopback, address.version))]
