@@ -83,10 +83,10 @@ def test_a_step_that_does_not_end_is_noticed_within_two_seconds_and_ended_within
 
 
 def test_so_is_a_process_that_says_nothing() -> None:
-    [_, (stalled, _), (killed, end)] = Life(silent_from=1.1).until(60)
+    [_, (stalled, _), (killed, end)] = Life(silent_from=1.01).until(60)
     assert end == "hung"
-    assert stalled <= 1.1 + STALL_AFTER
-    assert killed <= 1.1 + 2 + KILL_AFTER + PING_INTERVAL
+    assert stalled <= 1.01 + STALL_AFTER
+    assert killed <= 1.01 + 2 + KILL_AFTER + PING_INTERVAL
 
 
 def test_a_slow_pipeline_has_ten_times_its_usual_time() -> None:
