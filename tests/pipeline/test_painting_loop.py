@@ -371,6 +371,21 @@ def test_the_memory_says_whether_the_worker_was_at_work_for_a_session(
     assert (raising.memory.at_work, client.memory.at_work) == (True, False)  # it did not end well
 
 
+def test_a_frame_that_fails_again_and_again_is_logged_once(
+    device: Overlapping, overlapped: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[object] = []
+    monkeypatch.setattr(flight.logger, "error", lambda *words, **_: logged.append(words))
+    device.may_finish.release(100)
+    [client] = in_turn(overlapped, "few")
+    for prompt, times in (("few", 5), ("fine", 1), ("few", 5)):
+        client.session.state.prompt = prompt
+        for _ in range(times):
+            client.submit()
+            client.error()
+    assert len(logged) == 2
+
+
 def test_the_pulse_says_what_takes_how_long(backend: Batching, painter: Painter) -> None:
     client = Client(painter, "7")
     assert painter.pulse(time.monotonic()).doing == "nothing"
