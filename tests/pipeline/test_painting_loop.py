@@ -13,7 +13,7 @@ import pytest
 from pipeline.errors import BadFrame, DeviceLost, OutOfMemory, PipelineError
 from pipeline.frame import Frame, PixelFormat
 from pipeline.policy.blame import PROVEN_AFTER
-from pipeline.policy.failures import MOST_IN_A_ROW, MOST_OUT_OF_MEMORY
+from pipeline.policy.failures import MOST_IN_A_ROW
 from pipeline.settings import Settings
 from pipeline.worker import flight
 from pipeline.worker.loop import Painter
@@ -411,8 +411,7 @@ def test_a_process_that_paints_nothing_any_more_ends(
     monkeypatch.setattr(flight.logger, "error", lambda *_, **__: None)
     [bad] = in_turn(overlapped, name)
     device.may_finish.release(100)
-    limit = MOST_OUT_OF_MEMORY if name == "refuse" else MOST_IN_A_ROW
-    for count in range(limit):
+    for count in range(MOST_IN_A_ROW):
         assert "lost" not in device.events, count
         bad.submit()
         assert bad.error()

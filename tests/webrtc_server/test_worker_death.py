@@ -368,7 +368,7 @@ async def test_a_pipeline_that_hangs_while_it_loads_is_given_up(
         status = await status_of(client, "no_input")
         assert status["settings"]["pipeline"] == "identity"
         await until_painted(client)
-    assert server.worker_restarts == 2
+    assert server.worker_restarts >= 2  # more if this machine is too busy to start one in that time
 
 
 @pytest.mark.parametrize("prompt", ["", "hang", "freeze"])
