@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 
 # A path of at least two folders, with what is before its last name; not the rest of an address, "https://..."
-_FOLDERS = re.compile(r"(?<![\w:/.~-])(?:~|/[^\s/'\":;,()<>]+)(?:/[^\s/'\":;,()<>]+)*/(?=[^\s/'\":;,()<>])")
+_FOLDERS = re.compile(r"(?<![\w/.~-])(?:~|/[^\s/'\":;,()<>]+)(?:/[^\s/'\":;,()<>]+)*/(?=[^\s/'\":;,()<>])")
 
 
 def without_folders(text: str) -> str:

@@ -74,6 +74,7 @@ class Flight:
         errors = []
         for (session, message, frame), outcome in zip(self._frames, outcomes, strict=True):
             errors.append(self._answer(session, message, frame, outcome))
+            session.failing = errors[-1] is not None
             if self._tried and errors[-1] is None:
                 session.memory.mark(session.parked is not None)
                 session.fresh, session.alone = False, max(0, session.alone - 1)
@@ -85,7 +86,8 @@ class Flight:
             failure = error
         else:
             name = backend.name if (backend := self._frames[0][0].backend) else "the pipeline"
-            logger.error("%s failed on a frame", name, exc_info=error)
+            if not all(session.failing for session, _, _ in self._frames):  # once until it paints again
+                logger.error("%s failed on a frame", name, exc_info=error)
             failure = PipelineError(f"{name} failed on this frame: {type(error).__name__}")
         return lambda: [failure] * len(self._frames)
 

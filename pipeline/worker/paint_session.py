@@ -31,4 +31,5 @@ class PaintSession:
     operations: deque[Apply | Open] = field(default_factory=deque)
     gone: bool = False  # it has left, and has taken its memory along
     fresh: bool = True  # nothing was painted yet since its state was made or is being rebuilt
+    failing: bool = False  # its last frame failed
     alone: int = 0  # so many frames are to be painted with nobody else's: it is suspected of what ended a worker

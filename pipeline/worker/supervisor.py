@@ -179,7 +179,8 @@ class Supervisor:
         try:
             process = await self._spawn()
         except OSError as error:
-            return Failed("model_load_failed", f"the picture process cannot be started: {error}", "")
+            logger.error("the picture process cannot be started: %s", error)
+            return Failed("model_load_failed", f"the picture process cannot be started: {error.strerror}", "")
         self.pid = process.pid
         self._supervision.started(time.monotonic())
         try:

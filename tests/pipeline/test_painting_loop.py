@@ -13,7 +13,7 @@ import pytest
 from pipeline.errors import BadFrame, DeviceLost, OutOfMemory, PipelineError
 from pipeline.frame import Frame, PixelFormat
 from pipeline.policy.blame import PROVEN_AFTER
-from pipeline.policy.failures import MOST_IN_A_ROW, MOST_OUT_OF_MEMORY
+from pipeline.policy.failures import MOST_IN_A_ROW
 from pipeline.settings import Settings
 from pipeline.worker import flight
 from pipeline.worker.loop import Painter
@@ -371,6 +371,21 @@ def test_the_memory_says_whether_the_worker_was_at_work_for_a_session(
     assert (raising.memory.at_work, client.memory.at_work) == (True, False)  # it did not end well
 
 
+def test_a_frame_that_fails_again_and_again_is_logged_once(
+    device: Overlapping, overlapped: Painter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[object] = []
+    monkeypatch.setattr(flight.logger, "error", lambda *words, **_: logged.append(words))
+    device.may_finish.release(100)
+    [client] = in_turn(overlapped, "few")
+    for prompt, times in (("few", 5), ("fine", 1), ("few", 5)):
+        client.session.state.prompt = prompt
+        for _ in range(times):
+            client.submit()
+            client.error()
+    assert len(logged) == 2
+
+
 def test_the_pulse_says_what_takes_how_long(backend: Batching, painter: Painter) -> None:
     client = Client(painter, "7")
     assert painter.pulse(time.monotonic()).doing == "nothing"
@@ -396,8 +411,7 @@ def test_a_process_that_paints_nothing_any_more_ends(
     monkeypatch.setattr(flight.logger, "error", lambda *_, **__: None)
     [bad] = in_turn(overlapped, name)
     device.may_finish.release(100)
-    limit = MOST_OUT_OF_MEMORY if name == "refuse" else MOST_IN_A_ROW
-    for count in range(limit):
+    for count in range(MOST_IN_A_ROW):
         assert "lost" not in device.events, count
         bad.submit()
         assert bad.error()

@@ -8,7 +8,13 @@ import pytest
 
 from pipeline.policy import supervision
 from pipeline.policy.blame import GUILTY_AFTER, PROVEN_AFTER, Blame
-from pipeline.policy.failures import MOST_IN_A_ROW, MOST_OUT_OF_MEMORY, OUT_OF_MEMORY_WINDOW, Failures
+from pipeline.policy.failures import (
+    MOST_IN_A_ROW,
+    MOST_OUT_OF_MEMORY,
+    OUT_OF_MEMORY_APART,
+    OUT_OF_MEMORY_WINDOW,
+    Failures,
+)
 from pipeline.policy.supervision import (
     HEALTHY_AFTER,
     KILL_AFTER,
@@ -83,10 +89,10 @@ def test_a_step_that_does_not_end_is_noticed_within_two_seconds_and_ended_within
 
 
 def test_so_is_a_process_that_says_nothing() -> None:
-    [_, (stalled, _), (killed, end)] = Life(silent_from=1.1).until(60)
+    [_, (stalled, _), (killed, end)] = Life(silent_from=1.01).until(60)
     assert end == "hung"
-    assert stalled <= 1.1 + STALL_AFTER
-    assert killed <= 1.1 + 2 + KILL_AFTER + PING_INTERVAL
+    assert stalled <= 1.01 + STALL_AFTER
+    assert killed <= 1.01 + 2 + KILL_AFTER + PING_INTERVAL
 
 
 def test_a_slow_pipeline_has_ten_times_its_usual_time() -> None:
@@ -227,3 +233,10 @@ def test_frames_without_memory_end_a_process_if_they_come_soon_after_each_other(
             reasons.append(failures.failed(out_of_memory=True, now=now))
             failures.painted()  # of others
         assert [bool(reason) for reason in reasons] == [False, False, ends]
+
+
+def test_frames_without_memory_that_were_on_their_way_together_count_once() -> None:
+    failures = Failures()
+    apart = OUT_OF_MEMORY_APART
+    reasons = [failures.failed(out_of_memory=True, now=now) for now in (0.0, 0.1, apart - 0.01, apart, 2 * apart)]
+    assert [bool(reason) for reason in reasons] == [False, False, False, False, True]
