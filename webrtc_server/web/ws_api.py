@@ -21,7 +21,8 @@ class WebSocketApi:
 
     async def connect(self, request: web.Request) -> web.WebSocketResponse:
         """Compression is off: pictures do not shrink, and a small message could unpack into a large one."""
-        socket = web.WebSocketResponse(max_msg_size=WS_MESSAGE_BYTES, compress=False, heartbeat=WS_HEARTBEAT)
+        limit = WS_MESSAGE_BYTES + 1  # aiohttp's own is refused when it is reached
+        socket = web.WebSocketResponse(max_msg_size=limit, compress=False, heartbeat=WS_HEARTBEAT)
         if not socket.can_prepare(request).ok:
             raise web.HTTPUpgradeRequired(reason="This address speaks WebSocket only.")
         session = await self._manager.create(None)
