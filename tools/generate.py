@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # to run as a script, from a checkout that is not installed
 
 from pipeline.settings import Settings  # noqa: E402
+from webrtc_server import limits  # noqa: E402
 from webrtc_server.config import PREFIX, Config  # noqa: E402
 from webrtc_server.protocol.error_codes import TABLE  # noqa: E402
 
@@ -30,7 +32,29 @@ def render() -> dict[Path, str]:
         reference / "configuration.md": _configuration(),
         reference / "settings.md": _settings(),
         reference / "errors.md": _errors(),
+        reference / "limits.md": _limits(),
     }
+
+
+def _limits() -> str:
+    source = (ROOT / "webrtc_server" / "limits.py").read_text()
+    rows = [
+        (f"`{name}`", _code(f"{value:,}" if isinstance(value, int) else str(value)), reason or "")
+        for name, reason in re.findall(r"^([A-Z_]+) = [^#\n]+?(?:  # (.+))?$", source, re.MULTILINE)
+        if (value := getattr(limits, name)) is not None
+    ]
+    return "\n".join(
+        [
+            NOTICE,
+            "# Limits",
+            "",
+            "What a client may send or hold, from `webrtc_server/limits.py`. What goes beyond is answered by an error",
+            "with a code and what to do, and changes nothing.",
+            "",
+            *_table(("Name", "Value", "Unit and reason"), rows),
+            "",
+        ]
+    )
 
 
 def _errors() -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 JSON_BYTES = 64 * 1024  # one message or HTTP body; the longest legal settings need 50 kB
 JSON_DEPTH = 16  # nesting; the deepest legal message has 4
 SDP_BYTES = 64 * 1024  # aiortc's parser is quadratic: 1 MiB of ssrc lines stalls it for 43 s
-SDP_LINE_BYTES = 2048
+SDP_LINE_BYTES = 2048  # characters of one line; browsers need 200
 SDP_MEDIA_SECTIONS = 4  # protocol.md: the input may be any of the first four
 SDP_CANDIDATES = 32  # of UDP; each is probed: more would make the server a packet cannon
 SDP_MDNS_NAMES = 8  # names that are looked up, a multicast question each; a browser has one for each of its addresses
-SDP_SSRC_LINES = 64
+SDP_SSRC_LINES = 64  # aiortc looks through all it has for each; browsers send up to 12 in a section
 SDP_CODEC_LINES = 500  # of one kind; browsers send up to 100 in each section, and 3000 stall aiortc for 1.7 s
 SDP_FEEDBACK_FOR_ALL = 16  # lines `a=rtcp-fb:*`; aiortc copies each to all codecs: 500 to 500 stall it for 2 s
 CANDIDATE_PORT_MIN = 1024  # below it are services, not browsers; 80 and 443 of a public address are TURN servers
@@ -19,12 +19,11 @@ WS_MESSAGE_BYTES = 16 * 1024 * 1024  # above this the socket is closed (1009) wi
 SERVER_MESSAGE_BYTES = 16 * 1024  # what any WebRTC peer can take
 
 MESSAGES_PER_SECOND = 50.0  # control messages of one connection
-MESSAGES_BURST = 100.0
+MESSAGES_BURST = 100.0  # at once
 MESSAGE_ID_CHARS = 64  # of a message's own id, which is echoed
-MODEL_KEY_CHARS = (
-    100  # a key is one of a list; the longest owner and name of a model hub have 96 each, and are not keys
-)
-DATA_CHANNEL_LABEL = "control"
+MODEL_KEY_CHARS = 100  # a key is one of a list, whose longest are an owner and a name
+
+DATA_CHANNEL_LABEL = "control"  # of the one that is served
 SCTP_CHUNKS_AHEAD = 1024  # of data that came before what is missing: a window of full ones has 900, and all are sorted
 CHANNELS_PER_SECOND = 0.1  # control channels that a peer may open anew, in the long run
 CHANNELS_BURST = 4.0  # at once: the first, and a page's few mishaps; each costs a reset of an SCTP stream
@@ -62,7 +61,7 @@ FAILURE_SHOWN = 60.0  # seconds for which everybody's status tells of a model th
 STATUSES_PER_SECOND = 4.0  # while a model is being loaded; more than a reader of a progress bar can see
 SETTINGS_WAITING = 32  # settings messages of a session that wait for their turn
 TOMBSTONE_SECONDS = 300.0  # how long an ended session is remembered, so that DELETE may be repeated
-TOMBSTONES = 10_000
+TOMBSTONES = 10_000  # of them that are remembered
 VIEWERS_PER_SESSION = 16  # each costs some 2 % of a core, and its own bit rate of uplink
 WS_HEARTBEAT = 10.0  # seconds between pings on /ws
 WS_SEND_TIMEOUT = 30.0  # seconds for a client to take one message on /ws; above it the socket is cut

@@ -26,7 +26,10 @@ class WebSocketApi:
         unpack into a large one.
         """
         socket = web.WebSocketResponse(
-            max_msg_size=WS_MESSAGE_BYTES, compress=False, heartbeat=WS_HEARTBEAT, protocols=(SUBPROTOCOL,)
+            max_msg_size=WS_MESSAGE_BYTES + 1,  # aiohttp's own is refused when it is reached
+            compress=False,
+            heartbeat=WS_HEARTBEAT,
+            protocols=(SUBPROTOCOL,),
         )
         if not socket.can_prepare(request).ok:
             raise web.HTTPUpgradeRequired(reason="This address speaks WebSocket only.")
