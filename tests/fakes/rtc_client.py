@@ -142,7 +142,7 @@ class RtcClient:
     async def connect(self, data_channel: bool = True, audio: bool = False) -> None:
         release_at_marker()
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.camera = Camera(self.width, self.height, self.fps)
+        self.camera = self.make_camera()
         transceiver = self.pc.addTransceiver(self.camera, "sendrecv")
         if self.codec:
             codecs = RTCRtpSender.getCapabilities("video").codecs
@@ -166,6 +166,9 @@ class RtcClient:
             body["client_id"] = self.client_id
         self.answer = await self._post(body)
         await self.pc.setRemoteDescription(RTCSessionDescription(self.answer["sdp"], "answer"))
+
+    def make_camera(self) -> Camera:
+        return Camera(self.width, self.height, self.fps)
 
     async def _post(self, body: dict[str, object]) -> dict[str, Any]:
         async with aiohttp.ClientSession() as http, http.post(f"{self.base_url}/offer", json=body) as response:
