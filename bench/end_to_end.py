@@ -58,9 +58,9 @@ class Server:
 
 
 @asynccontextmanager
-async def server(pipeline: str) -> AsyncIterator[Server]:
-    """A server process with the faults of the tests beside the pipelines, ready."""
-    command = [sys.executable, "-m", "tests.fakes.server", pipeline]
+async def server(pipeline: str, *places: int) -> AsyncIterator[Server]:
+    """A server process with the faults of the tests beside the pipelines, ready; at most one number of `places`."""
+    command = [sys.executable, "-m", "tests.fakes.server", pipeline, *map(str, places)]
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout
     try:

@@ -60,6 +60,7 @@ APPLY_TIMEOUT = 30.0  # seconds for the worker to put settings into force; a pip
 FAILURE_SHOWN = 60.0  # seconds for which everybody's status tells of a model that could not be loaded
 STATUSES_PER_SECOND = 4.0  # while a model is being loaded; more than a reader of a progress bar can see
 SETTINGS_WAITING = 32  # settings messages of a session that wait for their turn
+CLOSING_SESSIONS = 32  # ended, and not yet closed, while newcomers are let in: each still holds its sockets
 TOMBSTONE_SECONDS = 300.0  # how long an ended session is remembered, so that DELETE may be repeated
 TOMBSTONES = 10_000  # of them that are remembered
 VIEWERS_PER_SESSION = 16  # each costs some 2 % of a core, and its own bit rate of uplink

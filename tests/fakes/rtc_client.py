@@ -153,7 +153,7 @@ class RtcClient:
         """What is to be posted. The first of the three steps of `connect`, for those who stop half-way."""
         release_at_marker()
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.camera = Camera(self.width, self.height, self.fps)
+        self.camera = self.make_camera()
         transceiver = self.pc.addTransceiver(self.camera, "sendrecv")
         if self.codec:
             codecs = RTCRtpSender.getCapabilities("video").codecs
@@ -177,6 +177,9 @@ class RtcClient:
         if self.client_id is not None:
             body["client_id"] = self.client_id
         return body
+
+    def make_camera(self) -> Camera:
+        return Camera(self.width, self.height, self.fps)
 
     async def post(self, body: dict[str, object]) -> dict[str, Any]:
         """The answer. Raises OfferRefused."""

@@ -1,6 +1,6 @@
 """The whole server inside the test's own process, with its worker as a real child.
 
-`python -m tests.fakes.server PIPELINE` runs it as a process of its own, for benchmarks.
+`python -m tests.fakes.server PIPELINE [MAX_SESSIONS]` runs it as a process of its own, for benchmarks.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class RunningServer:
 
 async def main() -> None:
     add_entries()
-    server = RunningServer(Config(port=0), sys.argv[1])
+    places = int(sys.argv[2]) if len(sys.argv) > 2 else None
+    server = RunningServer(Config(port=0, max_sessions=places), sys.argv[1])
     await server.start()
     sys.stdout.write(f"listening on {server.url}\n")
     sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +21,10 @@ from tests.fakes.rtc_client import OfferRefused, RtcClient
 from tests.webrtc_server.test_websocket import Client, as_file, client_of, scene
 from webrtc_server import limits
 from webrtc_server.policy import deadlines
-from webrtc_server.protocol.error_codes import Code
+from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.rtc import peer
 from webrtc_server.transports import ws_pictures
+from webrtc_server.transports.webrtc import WebRtcTransport
 from webrtc_server.transports.ws_pictures import WebSocketTransport
 
 
@@ -152,6 +154,18 @@ async def test_reload_keeps_its_place_and_does_not_wait_for_the_old_end(
         assert not released.is_set()
         released.set()
     await until(lambda: not server.manager._closing)
+
+
+async def test_who_takes_itself_over_without_end_has_to_wait(start_server: StartServer) -> None:
+    server = await start_server("identity", max_sessions=1, queue_length=0)
+    for _ in range(limits.CLOSING_SESSIONS + 1):
+        server.manager.create(None, "me")  # none of those before it has had the time to close
+    with pytest.raises(ClientError) as refused:
+        server.manager.create(None, "me")
+    assert (refused.value.code, refused.value.retry_after) == (Code.CAPACITY, 5)
+    await until(lambda: not server.manager._closing)
+    server.manager.create(None, "me")
+    assert len(server.manager.sessions) == 1
 
 
 @pytest.mark.parametrize(
@@ -288,6 +302,88 @@ async def test_offers_that_are_never_completed_hold_no_place_and_end(
             assert len(server.manager.sessions) == 1
             async with RtcClient(server.url, 320, 240) as another:
                 assert (await another.message("status", state="queued"))["place"] == 1
+    await connection.close()
+
+
+# At their true length
+
+
+CLIENT = """
+import asyncio, sys
+from tests.fakes.rtc_client import RtcClient
+
+async def main():
+    client = RtcClient(sys.argv[1], 320, 240)
+    await client.connect()
+    await client.frames(10)
+    print("sends", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+VIEWER = """
+import asyncio, sys
+from tests.fakes.whep_client import WhepClient
+
+async def main():
+    client = WhepClient(sys.argv[1])
+    await client.connect()
+    await client.frames(10)
+    print("sees", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+async def process_of(program: str, address: str) -> asyncio.subprocess.Process:
+    """A client in a process of its own, to be killed; it is as far as it says."""
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", program, address, stdout=asyncio.subprocess.PIPE)
+    assert child.stdout
+    async with asyncio.timeout(60):
+        assert await child.stdout.readline()
+    return child
+
+
+@pytest.mark.slow
+async def test_killed_client_and_killed_viewer_are_gone_in_time(start_server: StartServer) -> None:
+    server = await start_server("identity")
+    child = await process_of(CLIENT, server.url)
+    [session] = server.manager.sessions.values()
+    async with RtcClient(server.url, 320, 240, fps=5) as watched:
+        viewer = await process_of(VIEWER, f"{server.url}/whep/{watched.answer['view_id']}")
+        transport = server.manager.sessions[watched.answer["session_id"]]._transport
+        assert isinstance(transport, WebRtcTransport)
+        assert transport.video.figures()["viewers"] == 1
+        child.kill()
+        viewer.kill()
+        killed = time.monotonic()
+        await asyncio.gather(child.communicate(), viewer.communicate())
+        await until(lambda: not session._worker.is_connected)
+        assert time.monotonic() - killed < limits.REST_AFTER + 3
+        await until(lambda: session.closed, timeout=35)
+        await until(lambda: transport.video.figures()["viewers"] == 0, timeout=40 - (time.monotonic() - killed))
+        assert list(server.manager.sessions) == [watched.answer["session_id"]]
+
+
+@pytest.mark.slow
+async def test_two_hundred_offers_that_are_never_completed(start_server: StartServer) -> None:
+    server = await start_server("identity", max_sessions=2, queue_length=100)
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection.addTransceiver("video")
+    await connection.setLocalDescription(await connection.createOffer())
+    offer = {"sdp": connection.localDescription.sdp, "type": "offer"}
+    statuses: list[int] = []
+    async with aiohttp.ClientSession(server.url) as http:
+        for _ in range(200):
+            async with http.post("/offer", json=offer) as response:
+                statuses.append(response.status)
+                assert response.status in (200, 503)
+            assert len(server.manager.admission.pending) <= limits.PENDING_OFFERS
+    assert statuses.count(503) > 100
+    await until(lambda: not server.manager.sessions, timeout=limits.CONNECT_TIMEOUT + 3)
+    async with RtcClient(server.url, 320, 240) as good:
+        await good.message("status", state="running")
     await connection.close()
 
 

@@ -1,8 +1,8 @@
 """Puts the settings messages of one session into force, one after the other, each whole or not at all.
 
 A message is in force when the worker says so; a message that the worker rejects leaves settings and version as they
-were. While the worker is away settings are taken as they are, and a new worker starts with them. Settings that the
-worker ends of, or has no memory for, give way to the last ones that worked.
+were. While the worker is away, or knows nothing of the session, settings are taken as they are, and it starts with
+them. Settings that the worker ends of, or has no memory for, give way to the last ones that worked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from webrtc_server.protocol.messages import SettingsAppliedData
 from webrtc_server.sessions.painters import Painters
 
 FIELDS_NAMED = 30  # bad fields in one error, which is to stay under 16 KiB
-LATER = "takes effect when the pipeline is back"
+LATER = "takes effect when painting begins or goes on"
 ROLLED_BACK = "The last settings that worked are in force again."
 DEADLY = "The picture process ended again and again at work on these settings."
 ALL_DEADLY = "The picture process ended again and again at work on your picture."

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.settings import Settings
-from webrtc_server.limits import CLOSE_TIMEOUT, GATHER_TIMEOUT, TOMBSTONE_SECONDS, TOMBSTONES
+from webrtc_server.limits import CLOSE_TIMEOUT, CLOSING_SESSIONS, GATHER_TIMEOUT, TOMBSTONE_SECONDS, TOMBSTONES
 from webrtc_server.observe.log import get_logger
 from webrtc_server.policy.admission import Admission, Refusal
 from webrtc_server.policy.deadlines import End, judge
@@ -73,7 +73,10 @@ class SessionManager:
             raise ClientError(Code.DRAINING, retry_after=RETRY_AFTER)
         change = checked(self.default_settings(), patch or {}, self.painters)
         older = self._of_client(client_id)
-        if older is None and (refusal := self.admission.refusal(self.places)):
+        refusal = self.admission.refusal(self.places) if older is None else None
+        if len(self._closing) >= CLOSING_SESSIONS:  # or one that takes itself over without end would hold any number
+            refusal = Refusal.PENDING
+        if refusal:
             raise ClientError(Code.CAPACITY, _REFUSALS[refusal], retry_after=RETRY_AFTER)
         session: Session[Any] = Session(
             self.painters, change.settings, lambda reason: self.end_soon(session, reason), client_id

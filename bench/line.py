@@ -1,0 +1,157 @@
+"""What others cost those who are painted: two sessions on two places, undisturbed and disturbed, in turns.
+
+    python -m bench.line [--quick] [PIPELINE ...]      pipelines: identity neural-style
+
+`line`: four more wait in line. `flood`: one of the two sends 1000 settings messages a second; the other is counted.
+
+All send 640x480 at 30 frames a second. Those in line replay a recording of their own encoder, for on one machine their
+encoding would cost the others more than the server does; their receiving is in the figures all the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from fractions import Fraction
+from functools import cache
+
+import av
+from av.stream import Stream
+
+from bench.end_to_end import WARM_UP, Server, machine, server
+from tests.fakes.rtc_client import TICKS, Camera, RtcClient, camera_pictures
+from webrtc_server.media.bitrate import rates
+from webrtc_server.rtc.encoder import H264
+
+PLACES = 2
+WAITING = 4
+FLOOD = 1000.0  # messages a second
+RECORDED = 60  # frames, the first of them a key frame
+
+
+Disturb = Callable[[list[RtcClient], Server], AbstractAsyncContextManager[list[RtcClient]]]
+
+
+@cache
+def recording(width: int, height: int) -> list[bytes]:
+    """A drifting picture, encoded once."""
+    sizes = rates(width, height)
+    encoder = H264(width, height, sizes.start, sizes.ceiling)
+    packets = []
+    for number, picture in zip(range(RECORDED), itertools.cycle(camera_pictures(width, height))):
+        frame = av.VideoFrame.from_ndarray(picture, format="yuv420p")
+        frame.pts, frame.time_base = number * 3000, Fraction(1, TICKS)
+        packets.append(bytes(encoder.encode(frame, key=number == 0)))
+    return packets
+
+
+class Replay(Camera):
+    """The recording over and over, at the camera's rate."""
+
+    async def recv(self) -> av.Packet[Stream]:  # type: ignore[override]
+        packets = recording(640, 480)
+        if self._begun is None:
+            self._begun = time.monotonic()
+        await asyncio.sleep(max(0.0, self._begun + self._number / self._fps - time.monotonic()))
+        packet = av.Packet(packets[self._number % RECORDED])
+        packet.pts, packet.time_base = round(self._number / self._fps * TICKS), Fraction(1, TICKS)
+        self._number += 1
+        return packet
+
+
+class Waiting(RtcClient):
+    def make_camera(self) -> Camera:
+        return Replay(self.width, self.height, self.fps)
+
+
+async def painted(clients: list[RtcClient], under_test: Server, seconds: float) -> tuple[float, float]:
+    """Painted frames a second of each client, on average, and cores that server and worker take."""
+
+    async def counts() -> list[int]:
+        for client in clients:
+            client.messages.clear()
+            client.send("subscribe_stats", {"interval_s": 0.5})
+        return [(await client.message("stats", timeout=30))["frames"]["painted"] for client in clients]
+
+    before, begun, cpu = await counts(), time.monotonic(), under_test.cpu_seconds()
+    await asyncio.sleep(seconds)
+    after, elapsed, used = await counts(), time.monotonic() - begun, under_test.cpu_seconds() - cpu
+    return (sum(after) - sum(before)) / elapsed / len(clients), used / elapsed
+
+
+@asynccontextmanager
+async def line(running: list[RtcClient], under_test: Server) -> AsyncIterator[list[RtcClient]]:
+    """WAITING more in line; the clients that count."""
+    async with AsyncExitStack() as stack:
+        for _ in range(WAITING):
+            client = await stack.enter_async_context(Waiting(under_test.url, codec="video/H264"))
+            await client.message("status", timeout=30, state="queued")
+        await asyncio.sleep(WARM_UP)
+        yield running
+
+
+@asynccontextmanager
+async def flood(running: list[RtcClient], under_test: Server) -> AsyncIterator[list[RtcClient]]:
+    """The first floods; the others count."""
+
+    async def send() -> None:
+        begun = time.monotonic()
+        for number in itertools.count(1):
+            running[0].send("settings", {"seed": number})
+            await asyncio.sleep(max(0.0, begun + number / FLOOD - time.monotonic()))
+
+    sending = asyncio.create_task(send())
+    try:
+        yield running[1:]
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+
+
+async def case(pipeline: str, disturb: Disturb, seconds: float, rounds: int) -> str:
+    alone, beside, cores_alone, cores_beside = [], [], [], []
+    async with server(pipeline, PLACES) as under_test, AsyncExitStack() as stack:
+        running = [await stack.enter_async_context(RtcClient(under_test.url)) for _ in range(PLACES)]
+        for client in running:
+            await client.message("status", timeout=60, state="running")
+        await asyncio.sleep(WARM_UP)
+        for _ in range(rounds):
+            fps, cores = await painted(running, under_test, seconds)
+            alone.append(fps)
+            cores_alone.append(cores)
+            async with disturb(running, under_test) as counted:
+                fps, cores = await painted(counted, under_test, seconds)
+                beside.append(fps)
+                cores_beside.append(cores)
+    before, after = statistics.median(alone), statistics.median(beside)
+    return (
+        f"| {pipeline}, {disturb.__name__} | {before:.1f} | {after:.1f} | {after / before:.0%} | "
+        f"{statistics.median(cores_alone):.2f} | {statistics.median(cores_beside):.2f} |\n"
+    )
+
+
+async def run(pipelines: list[str], quick: bool) -> None:
+    sys.stdout.write(f"{machine()}\n\n")
+    sys.stdout.write("| case | painted fps of each | disturbed | left | server's cores | disturbed |\n")
+    sys.stdout.write("|---|---|---|---|---|---|\n")
+    for pipeline, disturb in itertools.product(pipelines, (line, flood)):
+        sys.stdout.write(await case(pipeline, disturb, *((2, 1) if quick else (8, 3))))
+        sys.stdout.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pipelines", nargs="*", default=["identity", "neural-style"], metavar="PIPELINE")
+    parser.add_argument("--quick", action="store_true", help="a few seconds each, to see that it works")
+    arguments = parser.parse_args()
+    asyncio.run(run(arguments.pipelines, arguments.quick))
+
+
+if __name__ == "__main__":
+    main()
