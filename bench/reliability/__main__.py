@@ -13,6 +13,7 @@ import os
 import platform
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from importlib.metadata import version
@@ -50,6 +51,7 @@ def measure(promise: str, scale: Scale) -> Row:
     try:
         return asyncio.run(PROMISES[promise](scale))  # type: ignore[arg-type]
     except Exception as error:
+        traceback.print_exc()
         return Row(promise, "", f"broke down: {type(error).__name__}: {error}", "miss")
 
 

@@ -25,7 +25,11 @@ async def kills(scale: Scale) -> Row:
     back: dict[str, list[float]] = {}
     stayed = True
     for pipeline in PIPELINES:
-        async with Subject(pipeline) as server, RtcClient(server.url, 320, 240, settings={"seed": 9}) as client:
+        async with (
+            Subject(pipeline) as server,
+            RtcClient(server.url, 320, 240, settings={"seed": 9}) as client,
+            RtcClient(server.url, 160, 120, fps=10) as other,
+        ):
             await client.frames(20)
             for _ in range(KILLS[scale]):
                 client.messages.clear()
@@ -38,7 +42,8 @@ async def kills(scale: Scale) -> Row:
                 await client.frames(10)
                 gaps.append(_longest_gap(client, killed))
                 await server.forget_deaths()
-            stayed &= client.pc.connectionState == "connected"
+            await other.frames(3)
+            stayed &= (client.pc.connectionState, other.pc.connectionState) == ("connected", "connected")
             client.send("get_status", message_id="last")
             status = await client.message("status", id="last")
             stayed &= status["settings"]["seed"] == 9
