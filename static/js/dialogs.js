@@ -20,7 +20,9 @@ export function addDialog(place, name, page, sign) {
   document.body.append(dialog);
   button.onclick = () => dialog.showModal();
   close.onclick = () => dialog.close();
-  dialog.onclick = (event) => event.target === dialog && dialog.close();
+  dialog.onclick = (event) => {
+    if (event.target === dialog) dialog.close(); // its backdrop, that is
+  };
   page.onLanguage(() => {
     heading.textContent = name();
     button.textContent = sign ?? name();
