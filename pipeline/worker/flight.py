@@ -76,7 +76,6 @@ class Flight:
             errors.append(self._answer(session, message, frame, outcome))
             session.failing = errors[-1] is not None
             if self._tried and errors[-1] is None:
-                session.memory.mark(session.parked is not None)
                 session.fresh, session.alone = False, max(0, session.alone - 1)
         return errors if self._tried else []
 
@@ -101,6 +100,8 @@ class Flight:
                 picture = outcome.convert(frame.format)
                 target = session.memory.frame(message.slot, picture.width, picture.height, frame.format)
                 np.copyto(target.data, picture.data)
+            if self._tried:  # before the answer: with that the frame is over
+                session.memory.mark(session.parked is not None)
             session.answer(self._done(session, message, outcome, None))
         except Exception:
             if session.gone:

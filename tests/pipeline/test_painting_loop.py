@@ -364,6 +364,17 @@ def test_the_memory_says_whether_the_worker_was_at_work_for_a_session(
     assert (client.memory.at_work, other.memory.at_work) == (True, False)
     backend.go.release()
     assert client.painted() == 7
+    at_answers: list[bool] = []
+    answered = client.session.answer
+
+    def answer(message: FromWorker) -> None:
+        at_answers.append(client.memory.at_work)
+        answered(message)
+
+    client.session.answer = answer
+    client.submit()
+    backend.go.release()
+    assert (client.painted(), at_answers) == (7, [False])
     raising = Client(painter, "raise")
     raising.submit()
     backend.go.release()
