@@ -116,6 +116,7 @@ async def flood(running: list[RtcClient], under_test: Server) -> AsyncIterator[l
 
 async def case(pipeline: str, disturb: Disturb, seconds: float, rounds: int) -> str:
     alone, beside, cores_alone, cores_beside = [], [], [], []
+    recording(640, 480)  # now, and not while somebody is counted
     async with server(pipeline, PLACES) as under_test, AsyncExitStack() as stack:
         running = [await stack.enter_async_context(RtcClient(under_test.url)) for _ in range(PLACES)]
         for client in running:

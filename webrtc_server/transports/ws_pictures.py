@@ -139,8 +139,6 @@ class WebSocketTransport:
                     await self._socket.send_str(self._texts.popleft())
                 await self._socket.close(code=TABLE[reason].close if reason else NORMAL_CLOSURE)
         except (TimeoutError, ConnectionError, RuntimeError):  # it does not read, is gone, or was never opened
-            pass
-        finally:
             self._cut()
 
     def _answer(self, result: _Result) -> None:
