@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import itertools
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -31,6 +32,7 @@ from webrtc_server.rtc.encoder import H264
 
 PLACES = 2
 WAITING = 4
+FLOODER = "flooder"  # a client_id
 FLOOD = 1000.0  # messages a second
 RECORDED = 60  # frames, the first of them a key frame
 
@@ -98,27 +100,42 @@ async def line(running: list[RtcClient], under_test: Server) -> AsyncIterator[li
 
 @asynccontextmanager
 async def flood(running: list[RtcClient], under_test: Server) -> AsyncIterator[list[RtcClient]]:
-    """The first floods; the others count."""
-
-    async def send() -> None:
-        begun = time.monotonic()
-        for number in itertools.count(1):
-            running[0].send("settings", {"seed": number})
-            await asyncio.sleep(max(0.0, begun + number / FLOOD - time.monotonic()))
-
-    sending = asyncio.create_task(send())
+    """A process of its own takes the first one's place over, and floods; the others count."""
+    command = [sys.executable, "-m", "bench.line", "--flood", under_test.url]
+    process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+    assert process.stdout
+    await process.stdout.readline()
     try:
         yield running[1:]
     finally:
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
+        process.kill()
+        await process.communicate()
+        await running[0].close()
+        running[0] = RtcClient(under_test.url, client_id=FLOODER)
+        await running[0].connect()
+        await running[0].message("status", timeout=60, state="running")
+        await asyncio.sleep(WARM_UP)
+
+
+async def send_flood(url: str) -> None:
+    async with RtcClient(url, client_id=FLOODER) as client:
+        await client.message("status", timeout=60, state="running")
+        sys.stdout.write("floods\n")
+        sys.stdout.flush()
+        begun = time.monotonic()
+        for number in itertools.count(1):
+            client.send("settings", {"seed": number})
+            await asyncio.sleep(max(0.0, begun + number / FLOOD - time.monotonic()))
 
 
 async def case(pipeline: str, disturb: Disturb, seconds: float, rounds: int) -> str:
     alone, beside, cores_alone, cores_beside = [], [], [], []
+    recording(640, 480)  # now, and not while somebody is counted
     async with server(pipeline, PLACES) as under_test, AsyncExitStack() as stack:
-        running = [await stack.enter_async_context(RtcClient(under_test.url)) for _ in range(PLACES)]
+        running = [RtcClient(under_test.url, client_id=name) for name in (FLOODER, "other")]
+        stack.push_async_callback(lambda: asyncio.gather(*(client.close() for client in running)))
         for client in running:
+            await client.connect()
             await client.message("status", timeout=60, state="running")
         await asyncio.sleep(WARM_UP)
         for _ in range(rounds):
@@ -149,8 +166,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pipelines", nargs="*", default=["identity", "neural-style"], metavar="PIPELINE")
     parser.add_argument("--quick", action="store_true", help="a few seconds each, to see that it works")
+    parser.add_argument("--flood", metavar="URL", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    asyncio.run(run(arguments.pipelines, arguments.quick))
+    asyncio.run(send_flood(arguments.flood) if arguments.flood else run(arguments.pipelines, arguments.quick))
 
 
 if __name__ == "__main__":

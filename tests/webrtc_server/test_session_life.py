@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 from PIL import Image
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.conftest import StartServer
 from tests.fakes.rtc_client import OfferRefused, RtcClient
@@ -43,9 +43,10 @@ async def processed(client: Client) -> bool:
 
 async def close_code(client: Client) -> int:
     """The code with which the server closes the socket; what comes before it is passed over."""
-    async with asyncio.timeout(10):
-        async for _ in client.socket:
-            pass
+    with contextlib.suppress(ConnectionClosed):
+        async with asyncio.timeout(10):
+            while True:
+                await client.socket.recv()
     return client.socket.close_code or 0
 
 
@@ -124,7 +125,7 @@ async def test_reload_keeps_its_place_and_does_not_wait_for_the_old_end(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = await start_server("identity", max_sessions=1)
-    async with AsyncExitStack() as all_of_them:
+    async with contextlib.AsyncExitStack() as all_of_them:
         come = all_of_them.enter_async_context
         running = await come(RtcClient(server.url, 320, 240, client_id="first"))
         await running.message("status", state="running")
@@ -525,6 +526,16 @@ async def test_socket_of_a_client_that_does_not_read_is_cut(
                 await cut.wait()
             monkeypatch.setattr(ws_pictures, "CLOSE_TIMEOUT", 0.2)
             await server.manager.end(session)
+
+
+async def test_session_ended_at_any_moment_of_connecting_leaves_nothing(start_server: StartServer) -> None:
+    server = await start_server("identity")
+    for step in range(8):
+        async with RtcClient(server.url, 320, 240):
+            await asyncio.sleep(step * 0.02)
+            [session] = server.manager.sessions.values()
+            await server.manager.end(session)
+            assert not server.manager.sessions
 
 
 async def test_offer_whose_answer_cannot_be_used_leaves_nothing(start_server: StartServer) -> None:

@@ -224,6 +224,8 @@ class Peer:
         try:
             async with asyncio.timeout(GATHER_TIMEOUT + CLOSE_TIMEOUT), self._answering:
                 await self._connection.close()
+                for transceiver in self._connection.getTransceivers():
+                    await transceiver.stop()  # again: one that was about to start while the others were stopped goes on
         except Exception as error:
             logger.warning("peer connection did not close cleanly", error=type(error).__name__)
         self._connection.remove_all_listeners()
