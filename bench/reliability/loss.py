@@ -19,7 +19,7 @@ from tests.fakes.rtc_client import RtcClient
 TARGET = ">= 95 % of fps at 2 %, >= 75 % at 5-10 %, alive at 20 %, no gap > 3 s; back <= 5 s after a blackout of 5 s"
 FPS = 20
 LEAST = {2: 0.95, 5: 0.75, 10: 0.75, 20: 0.0}  # percent lost each way -> share of the frames a second without loss
-SECONDS = {Scale.FAST: 3, Scale.SHORT: 10, Scale.LONG: 30}
+SECONDS = {Scale.FAST: 3, Scale.SHORT: 6, Scale.LONG: 30}
 LONGEST_GAP = 3.0  # seconds
 BLACKOUT, BACK = 5.0, 5.0  # seconds
 SKIPPED = 77  # exit code of netns.sh
