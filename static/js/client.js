@@ -207,7 +207,7 @@ export class Client extends EventTarget {
         this.set(this.#settings()).catch(() => {}); // an error message says why
       });
     };
-    this.#link = new Socket(this.server.socket(), track, { ...this.#hooks(attempt), onOpen });
+    this.#link = new Socket(this.server.socket(this.#clientId), track, { ...this.#hooks(attempt), onOpen });
   }
 
   /** @param {AbortSignal} attempt @returns {LinkHooks} that are silent once the attempt is over */

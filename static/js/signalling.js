@@ -70,10 +70,12 @@ export class Server {
 
   /**
    * What `new WebSocket` is to be given. A browser cannot send a header with it, so a token goes as a subprotocol.
+   * @param {string} clientId as in an offer
    * @returns {[url: string, protocols: string[]]}
    */
-  socket() {
+  socket(clientId) {
     const url = new URL("ws", this.#base);
+    url.searchParams.set("client_id", clientId);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     return [url.href, this.token ? ["live-diffusion", `bearer.${base64url(this.token)}`] : []];
   }

@@ -297,6 +297,7 @@ export default {
   "problem.draining": "Der Server hält gleich an.",
   "problem.session_ended":
     "Diese Sitzung wurde beendet oder von einer neueren desselben Browsers übernommen.",
+  "problem.host_denied": "Unter diesem Namen darf der Server nicht benutzt werden.",
   "problem.origin_denied": "Seiten von dieser Adresse dürfen den Server nicht benutzen.",
   "problem.unsupported_media_type": "Der Inhalt ist kein JSON.",
   "problem.unknown_model": "Dieses Modell gibt es hier nicht.",

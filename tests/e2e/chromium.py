@@ -244,7 +244,7 @@ class Talk:
             "notes": [],
         }
         self._socket: WebSocketRoute | None = None
-        page.route_web_socket(re.compile(r"/ws$"), self._open)
+        page.route_web_socket(re.compile(r"/ws\?"), self._open)
 
     def is_now(self, **changes: object) -> None:
         self.status |= changes

@@ -196,7 +196,7 @@ def test_a_server_that_was_never_there(open_page: Open, server: Server) -> None:
 def test_no_way_for_pictures_at_all(open_page: Open) -> None:
     def block(page: Page) -> None:
         page.add_init_script(NO_WEBRTC)
-        page.route_web_socket("**/ws", lambda socket: socket.close())
+        page.route_web_socket("**/ws?*", lambda socket: socket.close())
 
     watched = open_page(before=block)
     watched.page.click("#start")

@@ -35,11 +35,11 @@ test("addresses are those of the server, also under a path", async () => {
 test("a token goes with every request, and as a subprotocol of the socket", async () => {
   const asked = answering(() => Response.json({ models: [] }));
   const server = new Server(new URL("https://pc/painter/"));
-  assert.deepEqual(server.socket(), ["wss://pc/painter/ws", []]);
+  assert.deepEqual(server.socket("me"), ["wss://pc/painter/ws?client_id=me", []]);
   server.token = "a+b";
   await server.getModels();
   assert.equal(asked[0].token, "Bearer a+b");
-  assert.deepEqual(server.socket(), ["wss://pc/painter/ws", ["live-diffusion", "bearer.YSti"]]);
+  assert.deepEqual(server.socket("me")[1], ["live-diffusion", "bearer.YSti"]);
 });
 
 test("the token's base64 is safe for a header: RFC 4648 section 5, no padding", () => {
