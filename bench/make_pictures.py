@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from playwright.sync_api import Browser, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from bench.painted import paint
 from pipeline.frame import Pixels
@@ -63,30 +63,41 @@ def _states(browser: Browser, server: Server, scheme: Scheme, width: int, height
         watched = Watched(context.new_page(), server.url)
         watched.page.goto(server.url)
         watched.page.wait_for_selector("#looks")
+        watched.page.wait_for_selector("#source option", state="attached")
         return watched
 
     blocked = open_page([])
     blocked.page.click("#start")
     blocked.until_state("Stopped")
-    yield "error", blocked.page.screenshot()
+    yield "error", _shot(blocked.page)
     blocked.page.context.close()
     watched = open_page(["camera"])
     page = watched.page
-    yield "idle", page.screenshot()
+    yield "idle", _shot(page)
     page.fill("#setting-prompt", PAGE_PROMPT)
     watched.start()
-    watched.wait_frames(60)
-    # The fake camera's name is the path of its film.
-    page.evaluate("document.querySelector('#source').selectedOptions[0].text = 'Webcam'")
-    yield "live", page.screenshot()
+    watched.wait_frames(20)  # the look glides
+    yield "live", _shot(page)
     page.select_option("#compare", "slider")
     watched.wait_frames(2)
-    yield "slider", page.screenshot()
+    yield "slider", _shot(page)
     page.locator("body").press("l")
     page.wait_for_selector(".look")
     page.wait_for_load_state("networkidle")
-    yield "gallery", page.screenshot()
+    yield "gallery", _shot(page)
     page.context.close()
+
+
+def _shot(page: Page) -> bytes:
+    """From the top of the page; the fake camera's name is the path of its film."""
+    page.evaluate(
+        """() => {
+          const name = document.querySelector("#source").selectedOptions[0];
+          if (name.text.includes("/")) name.text = "Webcam";
+          scrollTo(0, 0);
+        }"""
+    )
+    return page.screenshot()
 
 
 def _png(shot: bytes) -> bytes:
