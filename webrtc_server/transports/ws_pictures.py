@@ -141,9 +141,10 @@ class WebSocketTransport:
         try:
             await asyncio.wait([goodbye], timeout=CLOSE_TIMEOUT)
         finally:
-            goodbye.cancel()
+            if not goodbye.done():  # the client does not read
+                goodbye.cancel()
+                self._cut()
             await asyncio.gather(goodbye, return_exceptions=True)
-            self._cut()
 
     async def _say_goodbye(self, reason: Code | None) -> None:
         with contextlib.suppress(ConnectionError, RuntimeError):  # it is gone, or was never opened
