@@ -35,7 +35,6 @@ PATIENCE = 2.0  # seconds for what a test has ended to be gone
 SLOW_DEADLINE = 120.0  # seconds for a test marked `slow`; for others, the setting `timeout` in pyproject.toml
 ALARM_AGAIN = 1.0  # seconds
 FREEZE_ABOVE = 200_000  # living objects; so many more come with a large library only, not with a test
-LIBRARIES = ("InvalidStateError: RTCIceTransport is closed",)  # aiortc, where a connection is closed while it is made
 KINDS = frozenset({RTCPeerConnection, Peer, Session, Supervisor, WorkerClient})
 
 _before = pytest.StashKey[Footprint]()
@@ -180,7 +179,7 @@ def _living() -> list[str]:
 
 
 def _unexpected(errors: list[str], item: pytest.Item) -> list[str]:
-    patterns = [*LIBRARIES, *(pattern for mark in item.iter_markers("logs_errors") for pattern in mark.args)]
+    patterns = [pattern for mark in item.iter_markers("logs_errors") for pattern in mark.args]
     return [f"logged: {text}" for text in errors if not any(re.search(pattern, text) for pattern in patterns)]
 
 

@@ -85,6 +85,7 @@ class WorkerClient:
         self._sequence = itertools.count()
         self._blame = Blame()
         self._kept_away = False
+        self._left = False  # this connection was ended here, and not by the worker
         self._worker_changed = asyncio.Event()
         self._unsubscribe = supervisor.subscribe(self._on_worker)
         self._task = asyncio.create_task(self._run(), name="worker client")
@@ -128,7 +129,7 @@ class WorkerClient:
 
     def rest(self) -> None:
         """Free all that the worker holds for this session, until `wake`; as if it were away. Repeatable."""
-        self._resting = True
+        self._resting = self._left = True
         if self._writer is not None:
             self._writer.transport.abort()
             self._writer = self._memory = None
@@ -163,6 +164,7 @@ class WorkerClient:
 
     async def _serve(self) -> None:
         """One connection, from its first byte to its end."""
+        self._left = False
         with contextlib.closing(FrameMemory.create()) as memory:
             reader, writer = await self._connect(memory)
             try:
@@ -176,7 +178,7 @@ class WorkerClient:
             finally:
                 self._writer = self._memory = None
                 writer.close()
-                self._kept_away = self._blame.worker_ended(memory.at_work)
+                self._kept_away = self._blame.worker_ended(memory.at_work and not self._left)
                 self._listener.lost(self._kept_away)
 
     async def _connect(self, memory: FrameMemory) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -305,6 +305,7 @@ export default {
   "problem.model_loading": "Es wird schon ein Modell geladen.",
   "problem.gpu_oom": "Die Grafikkarte hat nicht genug Speicher für dieses Bild.",
   "problem.worker_restarting": "Der Malprozess wird neu gestartet.",
+  "problem.worker_stalled": "Der Malprozess antwortet nicht.",
   "problem.no_input": "Seit einer Weile kommt kein Kamerabild.",
   "problem.not_found": "Das gibt es hier nicht.",
 

@@ -415,6 +415,7 @@ def test_the_pulse_says_what_takes_how_long(backend: Batching, painter: Painter)
     client.painted()
 
 
+@pytest.mark.logs_errors("cannot paint any more")
 @pytest.mark.parametrize("name", ["refuse", "few"])
 def test_a_process_that_paints_nothing_any_more_ends(
     device: Overlapping, overlapped: Painter, name: str, monkeypatch: pytest.MonkeyPatch
@@ -472,7 +473,7 @@ def test_what_goes_wrong_costs_one_batch(
         assert good.error() is None
 
 
-@pytest.mark.logs_errors("the device is lost")
+@pytest.mark.logs_errors("cannot paint any more")
 def test_a_lost_device_answers_what_is_under_way(device: Overlapping, overlapped: Painter) -> None:
     a, unlucky, *others = in_turn(overlapped, "a", "lost", *"bcd")
     begin(device, a)

@@ -301,6 +301,7 @@ async def test_pipeline_that_fails_on_its_first_frame_gives_way_to_the_next() ->
 HALF_A_LINE = "import socket, sys; socket.socket(fileno=int(sys.argv[2])).accept()[0].sendall(b'{')"
 
 
+@pytest.mark.logs_errors("cannot be started")
 @pytest.mark.parametrize("command", [("/bin/true",), ("/no/such/program",), (sys.executable, "-c", HALF_A_LINE)])
 async def test_supervisor_outlives_whatever_its_process_does(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch

@@ -101,7 +101,9 @@ async def test_a_client_that_reads_nothing_does_not_hold_the_end(start_server: S
     server = await start_server("identity")
     noise = np.random.default_rng(1).integers(0, 256, (1024, 1024, 3), np.uint8)
     picture = as_file(Image.fromarray(noise))
-    async with connect(server.url.replace("http", "ws") + "/ws", max_queue=1, close_timeout=0.1) as socket:
+    async with connect(
+        server.url.replace("http", "ws") + "/ws", max_queue=1, max_size=None, close_timeout=0.1
+    ) as socket:
         [session] = server.manager.sessions.values()
         frames, unsent, sent = session.statistics.frames, 0, 0
         while unsent < 15:  # pictures go in, and none comes out any more

@@ -98,6 +98,7 @@ async def until_ready_is(http: aiohttp.ClientSession, status: int) -> list[dict[
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.logs_errors("is stalled")
 async def test_readyz_follows_the_frames_of_a_worker_that_lives(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

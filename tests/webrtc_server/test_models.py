@@ -157,6 +157,7 @@ async def test_the_model_asked_for_last_outlives_the_worker(server: RunningServe
         assert await grey(client) == 90
 
 
+@pytest.mark.logs_errors("cannot be loaded again")
 @pytest.mark.parametrize("key", ["broken", "unable", "deadly"])
 async def test_a_model_that_cannot_be_had_again_is_followed_by_the_operator_s(server: RunningServer, key: str) -> None:
     async with client_of(server.url) as client:

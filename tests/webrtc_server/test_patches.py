@@ -28,6 +28,27 @@ from webrtc_server.rtc.relay import Broadcast, Sending
 from webrtc_server.rtc.track_out import PaintedTrack
 
 
+async def test_what_ends_half_way_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(transport: object) -> None:
+        raise ConnectionError
+
+    async def wrong(transport: object) -> None:
+        raise ValueError("wrong")
+
+    connect = "_RTCPeerConnection__connect"
+    for flush in (broken, wrong):
+        monkeypatch.setattr(RTCSctpTransport, "_data_channel_flush", flush)
+        monkeypatch.setattr(RTCPeerConnection, connect, wrong)
+        patches.forget_what_ends_half_way()
+        patches.forget_what_ends_half_way()
+        await getattr(RTCPeerConnection, connect)(None)
+        if flush is broken:
+            await RTCSctpTransport._data_channel_flush(None)  # type: ignore[arg-type]
+        else:
+            with pytest.raises(ValueError, match="wrong"):
+                await RTCSctpTransport._data_channel_flush(None)  # type: ignore[arg-type]
+
+
 def test_loopback_comes_last_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["10.0.0.1"])
     patches.offer_loopback()

@@ -207,6 +207,22 @@ async def test_silent_session_frees_the_worker_and_is_painted_again_at_its_next_
         assert await processed(client)
 
 
+async def test_who_is_released_at_work_is_not_blamed(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines, "REST_AFTER", 0.6)
+    server = await start_server("fault", prompt="slow 1.5")
+    async with client_of(server.url) as client:
+        [session] = server.manager.sessions.values()
+        for _ in range(3):
+            await client.socket.send(as_file(scene()))
+            await until(lambda: session._worker.is_connected)
+            await until(lambda: not session._worker.is_connected)
+        await client.send("settings", {"prompt": "ok 1"})
+        assert (await client.message("settings_applied"))["version"] == 1
+        assert await processed(client)
+
+
 async def test_camera_that_pauses_is_released_and_comes_back(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ from tests.fakes.footprint import Footprint, leaked
 from tests.fakes.rtc_client import RtcClient
 from tests.webrtc_server.test_websocket import Client, as_file, client_of, scene
 
+pytestmark = pytest.mark.logs_errors("has lost its device|is stalled|hangs and is killed")
 SLOW = pytest.mark.slow
 GAP = 5.0  # seconds; promised are 0.5, on a machine that has nothing else to do
 
@@ -354,6 +355,13 @@ async def test_a_pipeline_that_loads_for_long_is_waited_for(
     assert server.worker_restarts == 0
 
 
+async def pings(client: Client) -> None:
+    """Without a word for six seconds the worker is freed of the session, and the load of its wait."""
+    while True:
+        await client.send("ping", {"t": 1})
+        await asyncio.sleep(1)
+
+
 async def test_a_pipeline_that_hangs_while_it_loads_is_given_up(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,11 +372,13 @@ async def test_a_pipeline_that_hangs_while_it_loads_is_given_up(
         for _ in range(12):
             assert await painted(client)
         await client.send("settings", {"pipeline": "fault"}, "choice")
+        alive = asyncio.create_task(pings(client))
         error = await client.message("error")
         assert error["code"] == "apply_failed"
         status = await status_of(client, "no_input")
         assert status["settings"]["pipeline"] == "identity"
         await until_painted(client)
+        alive.cancel()
     assert server.worker_restarts >= 2  # more if this machine is too busy to start one in that time
 
 

@@ -10,13 +10,17 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 import aioice.ice
+from aiortc import RTCPeerConnection
 from aiortc.rtcsctptransport import DataChunk, RTCSctpTransport, tsn_plus_one
 
 from webrtc_server.limits import RELAY_GATHER_TIMEOUT, SCTP_CHUNKS_AHEAD, STUN_GATHER_TIMEOUT
+from webrtc_server.observe.log import get_logger
 from webrtc_server.protocol.candidates import may_be_probed
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+logger = get_logger(__name__)
 
 
 def offer_loopback() -> None:
@@ -66,6 +70,32 @@ def end_consent_checks_with_the_connection() -> None:
 
     query_consent.patched = True  # type: ignore[attr-defined]  # as above
     aioice.ice.Connection.query_consent = query_consent  # type: ignore[method-assign]
+
+
+def forget_what_ends_half_way() -> None:
+    """A client that is gone while its connection or a message is under way is nothing to report: aiortc does both in
+    tasks that nobody waits for, so each would leave a traceback in the log. Such a connection is never made, which its
+    owner's time limit notices. Repeatable.
+    """
+    if getattr(RTCSctpTransport._data_channel_flush, "patched", False):
+        return
+    connect = "_RTCPeerConnection__connect"
+    setattr(RTCPeerConnection, connect, _silent(getattr(RTCPeerConnection, connect), Exception))
+    flush = RTCSctpTransport._data_channel_flush
+    RTCSctpTransport._data_channel_flush = _silent(flush, ConnectionError)  # type: ignore[method-assign]
+
+
+def _silent(
+    work: Callable[P, Coroutine[Any, Any, None]], expected: type[Exception]
+) -> Callable[P, Coroutine[Any, Any, None]]:
+    async def silent(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            await work(*args, **kwargs)
+        except expected as error:
+            logger.debug("a connection ended half way", error=type(error).__name__)
+
+    silent.patched = True  # type: ignore[attr-defined]  # as above
+    return silent
 
 
 def bound_channels() -> None:

@@ -60,6 +60,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     sending = Sending(encoding, kbps * 1000 if kbps is not None else None)
     reach = Reach.of(config)
     patches.end_consent_checks_with_the_connection()
+    patches.forget_what_ends_half_way()
     patches.bound_gathering()
     patches.bound_channels()
     loopback = config.ice_loopback or config.is_local

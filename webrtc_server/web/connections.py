@@ -35,7 +35,7 @@ class Server(web.Server):
         if self._room.enter(address):
             self._inside[handler] = address
         else:
-            transport.abort()
+            asyncio.get_running_loop().call_soon(transport.abort)  # once aiohttp's own task has begun
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)
