@@ -77,5 +77,7 @@ def _logger() -> logging.Logger:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Not what is no HTTP: it is answered 400, anybody can send a million of it, and its text may hold a token."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    """Not what is no HTTP, or no body as its headers say: it is answered 400, anybody can send a million of it, and its
+    text may hold a token.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | web.RequestPayloadError))
