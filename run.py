@@ -181,6 +181,8 @@ def test(pytest_arguments: list[str]) -> int:
     steps.run("imports", str(tools / "lint-imports"), "--no-logo")
     page(steps)
     steps.run("tests", *python, "pytest", *pytest_arguments)
+    if not pytest_arguments:  # who asks for some tests has no use for minutes of others
+        steps.run("promises", *python, "bench.reliability", "--fast")
     if engine:
         current_diffusion(steps)
     else:

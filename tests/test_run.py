@@ -253,6 +253,9 @@ def test_all_checks_run_in_order_and_arguments_reach_pytest(
     monkeypatch.setattr(run.Steps, "summary", lambda self: 7)
     monkeypatch.setattr(run, "prepare", lambda steps: engine)
     monkeypatch.setattr(run, "page", lambda steps: None)
+    assert run.test([]) == 7
+    assert ("promises", sys.executable, "-m", "bench.reliability", "--fast") in commands
+    commands.clear()
     assert run.test(["-k", "config"]) == 7
     names = ["lint", "format", "types", "imports", "tests", *(["current diffusion"] if engine else [])]
     assert [command[0] for command in commands] == names

@@ -1,7 +1,7 @@
 """The promises of docs/reliability.md, measured: `python -m bench.reliability`, some minutes; `--long`, for the night.
 
-One promise: `--only P2`, may be repeated. `--json FILE` writes the figures too. The exit code says whether all held;
-what could not be run here is told, and counts as not held with `--long`.
+One promise: `--only P2`, may be repeated. `--json FILE` writes the figures too. The exit code says whether all held
+that holds on a busy machine too; with `--long`, whether everything did, and was run.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def measure(promise: str, scale: Scale) -> Row:
         return asyncio.run(PROMISES[promise](scale))  # type: ignore[arg-type]
     except Exception as error:
         traceback.print_exc()
-        return Row(promise, "", f"broke down: {type(error).__name__}: {error}", "miss")
+        return Row(promise, "", f"broke down: {type(error).__name__}: {error}", "miss", False)
 
 
 def main() -> int:
@@ -81,8 +81,9 @@ def main() -> int:
         )
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-    kept = ("pass",) if options.scale == Scale.LONG else ("pass", "not run")
-    return int(any(row.verdict not in kept for row in rows))
+    if options.scale == Scale.LONG:
+        return int(any(row.verdict != "pass" for row in rows))
+    return int(any(not row.sound for row in rows))
 
 
 if __name__ == "__main__":

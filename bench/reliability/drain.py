@@ -55,8 +55,10 @@ async def drain(scale: Scale) -> Row:
     measured = (
         f"{were_told} of {SESSIONS} told, newcomer: {refused}, exit {code} after {seconds:.1f} s, {orphans} orphans"
     )
-    held = [were_told == SESSIONS, refused == "503 draining", code == 0, seconds <= LIMIT, not orphans]
-    return row("P8", TARGET, measured, held, told=were_told, refused=refused, code=code, seconds=seconds)
+    facts = [were_told == SESSIONS, refused == "503 draining", code == 0, not orphans]
+    return row(
+        "P8", TARGET, measured, facts, [seconds <= LIMIT], told=were_told, refused=refused, code=code, seconds=seconds
+    )
 
 
 async def _is_told(client: RtcClient) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from itertools import pairwise
+from math import inf
 
 from bench.reliability.promise import Row, Scale, row
 from bench.reliability.subject import Subject, View
@@ -50,8 +51,8 @@ async def kills(scale: Scale) -> Row:
     painted = ", ".join(f"{name} {max(times):.2f}" for name, times in back.items())
     number = sum(map(len, back.values()))
     measured = f"{number} of {number} back; at most: told {max(told):.2f} s, gap {max(gaps):.2f} s, painted {painted} s"
-    held = [stayed, max(told) <= 1, max(gaps) <= 0.5, *(max(times) <= 2 for times in back.values())]
-    return row("P2", P2_TARGET, measured, held, told_s=told, gaps_s=gaps, painted_s=back, stayed=stayed)
+    in_time = [max(told) <= 1, max(gaps) <= 0.5, *(max(times) <= 2 for times in back.values())]
+    return row("P2", P2_TARGET, measured, [stayed], in_time, told_s=told, gaps_s=gaps, painted_s=back, stayed=stayed)
 
 
 async def hangs(scale: Scale) -> Row:
@@ -76,8 +77,8 @@ async def hangs(scale: Scale) -> Row:
     measured = (
         f"{len(told)} hangs; at most: told {max(told):.2f} s, cleared {max(cleared):.2f} s, gap {max(gaps):.2f} s"
     )
-    held = [max(told) <= 2, max(cleared) <= 12, max(gaps) <= 0.5]
-    return row("P3", P3_TARGET, measured, held, told_s=told, cleared_s=cleared, gaps_s=gaps)
+    in_time = [max(told) <= 2, max(cleared) <= 12, max(gaps) <= 0.5]
+    return row("P3", P3_TARGET, measured, [max(cleared) < inf], in_time, told_s=told, cleared_s=cleared, gaps_s=gaps)
 
 
 async def _painted_again(server: Subject, since: float) -> float:

@@ -24,13 +24,16 @@ class Row:
     target: str
     measured: str
     verdict: Verdict
+    sound: bool  # what holds however busy the machine is
     figures: dict[str, object] = field(default_factory=dict)  # for machines
 
 
-def row(promise: str, target: str, measured: str, held: Sequence[bool], **figures: object) -> Row:
-    """It passes if every part of it held."""
-    return Row(promise, target, measured, "pass" if held and all(held) else "miss", figures)
+def row(
+    promise: str, target: str, measured: str, facts: Sequence[bool], times: Sequence[bool] = (), **figures: object
+) -> Row:
+    """It passes if every part of it held; the `times` are those that another program's load may spoil."""
+    return Row(promise, target, measured, "pass" if all([*facts, *times]) else "miss", all(facts), figures)
 
 
 def not_run(promise: str, target: str, why: str) -> Row:
-    return Row(promise, target, why, "not run")
+    return Row(promise, target, why, "not run", True)
