@@ -77,7 +77,7 @@ def watched(server: Server, film: Path) -> Iterator[Watched]:
 def test_the_camera_comes_back_painted_and_obeys_prompt_and_steps(watched: Watched) -> None:
     page = watched.page
     watched.start()
-    assert page.inner_text("#painter") == "Diffusion (CPU)"
+    assert page.inner_text("#painter") == "Diffusion tiny-sd0 (CPU)"
     assert page.evaluate("document.getElementById('result').videoWidth") == SIDE
     until("the picture is painted", lambda: difference(watched.grab("result"), watched.grab("camera")) > PAINTED)
 
