@@ -65,6 +65,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     patches.bound_channels()
     loopback = config.ice_loopback or config.is_local
     patches.refuse_candidates(loopback)
+    patches.bound_reflexive_candidates(loopback)
     if loopback:
         patches.offer_loopback()
 
