@@ -250,7 +250,7 @@ class Config(BaseModel):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)] = Field(
         default=(),
         description=(
-            "Addresses or networks of reverse proxies (127.0.0.1, 10.0.0.0/8), between commas: their X-Forwarded-For "
+            "Addresses or networks of reverse proxies (127.0.0.1), between commas: their X-Forwarded-For "
             "says whose limits count. Nobody else's is believed."
         ),
     )
