@@ -358,6 +358,11 @@ class Config(BaseModel):
             return False
 
     @property
+    def owner_token(self) -> str:
+        """Empty where there is none."""
+        return self.auth_token.get_secret_value() if self.auth_token else ""
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """The values that nobody may read anywhere."""
         held = [self.auth_token, self.turn_secret, *(server.credential for server in self.ice_servers)]

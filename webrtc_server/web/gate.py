@@ -43,8 +43,7 @@ REBOUND = "loopback by another name"  # whose guesses are: a page's that had its
 
 class Gate:
     def __init__(self, config: Config) -> None:
-        owner = config.auth_token.get_secret_value() if config.auth_token else ""
-        self._tokens = Tokens(owner, secrets.token_bytes())
+        self._tokens = Tokens(config.owner_token, secrets.token_bytes())
         self._view_token_s = config.view_token_s
         self._names = hosts.known_names((*config.allowed_hosts, config.host), config.allowed_origins)
         self._proxies = [ipaddress.ip_network(network) for network in config.trusted_proxies]
