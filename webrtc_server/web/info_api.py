@@ -24,7 +24,7 @@ def version() -> str:
         return "checkout"
 
 
-@lru_cache(maxsize=1)  # anybody may ask, and pydantic takes 8 ms for it; it changes with a pipeline that is gone
+@lru_cache(maxsize=1)  # anybody may ask, and pydantic takes 6 ms for it; it changes with a pipeline that is gone
 def _schema(defaults: str, titles: tuple[tuple[str, str], ...]) -> str:
     schema: dict[str, Any] = Settings.model_json_schema()
     for name, default in json.loads(defaults).items():
