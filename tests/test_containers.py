@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,6 +60,62 @@ def test_downloaded_models_outlive_the_container() -> None:
     assert "models" in COMPOSE["volumes"]
     made = instructions("cuda")["RUN"]
     assert made == f"install --directory --owner=10001 {gpu['environment']['LIVE_DIFFUSION_MODEL_DIR']}"
+
+
+def turn(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What compose has its shell do, with a `turnserver` that tells its arguments, configuration and environment."""
+    (command,) = COMPOSE["services"]["turn"]["command"]
+    program = folder / "turnserver"
+    program.write_text(f"#!/bin/sh\necho $@\nstat -c %a {folder}/turnserver.conf\ncat {folder}/turnserver.conf\nenv\n")
+    program.chmod(0o700)
+    command = command.replace("$$", "$").replace("/tmp/", f"{folder}/")
+    shell = [*COMPOSE["services"]["turn"]["entrypoint"], command]
+    return subprocess.run(shell, env={"PATH": f"{folder}:/usr/bin:/bin"} | environment, capture_output=True, text=True)
+
+
+def test_the_relays_secret_is_in_a_file_of_its_own(tmp_path: Path) -> None:
+    secret = 'quote" $HOME %s'
+    told = turn(tmp_path, LIVE_DIFFUSION_TURN_SECRET=secret).stdout.splitlines()
+    arguments, mode, configuration, *environment = told
+    assert arguments.startswith(f"-c {tmp_path}/turnserver.conf ")
+    assert "--use-auth-secret" in arguments
+    assert (mode, configuration) == ("600", f"static-auth-secret={secret}")
+    assert secret not in arguments + "".join(environment)
+    assert "--external-ip" not in arguments
+    assert (
+        "--external-ip=192.0.2.1"
+        in turn(tmp_path, LIVE_DIFFUSION_TURN_SECRET=secret, LIVE_DIFFUSION_PUBLIC_IP="192.0.2.1").stdout
+    )
+    for missing in (turn(tmp_path), turn(tmp_path, LIVE_DIFFUSION_TURN_SECRET="")):
+        assert missing.returncode != 0
+        assert "set it in .env" in missing.stderr
+
+
+def test_the_relay_is_no_way_into_the_network_around_it(tmp_path: Path) -> None:
+    arguments = turn(tmp_path, LIVE_DIFFUSION_TURN_SECRET="x").stdout.splitlines()[0].split()
+    assert {"--no-tcp-relay", "--no-multicast-peers"} <= set(arguments)
+    ranges = [argument.partition("=")[2] for argument in arguments if argument.startswith("--denied-peer-ip=")]
+    denied: set[str] = set()
+    for each in ranges:
+        first, _, last = each.partition("-")
+        ends = ipaddress.ip_address(first), ipaddress.ip_address(last or first)
+        denied |= {str(network) for network in ipaddress.summarize_address_range(*ends)}
+    assert denied == {
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "168.63.129.16/32",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "::1/128",
+        "::ffff:0:0/96",
+        "fc00::/7",
+        "fe80::/10",
+    }
 
 
 def health_check(port: int, host: str = "") -> int:

@@ -250,7 +250,7 @@ class Config(BaseModel):
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_items)] = Field(
         default=(),
         description=(
-            "Addresses or networks of reverse proxies (127.0.0.1, 10.0.0.0/8), between commas: their X-Forwarded-For "
+            "Addresses or networks of reverse proxies (127.0.0.1), between commas: their X-Forwarded-For "
             "says whose limits count. Nobody else's is believed."
         ),
     )
@@ -356,6 +356,11 @@ class Config(BaseModel):
             return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    @property
+    def owner_token(self) -> str:
+        """Empty where there is none."""
+        return self.auth_token.get_secret_value() if self.auth_token else ""
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ SDP_BYTES = 64 * 1024  # aiortc's parser is quadratic: 1 MiB of ssrc lines stall
 SDP_LINE_BYTES = 2048  # characters of one line; browsers need 200
 SDP_MEDIA_SECTIONS = 4  # protocol.md: the input may be any of the first four
 SDP_CANDIDATES = 32  # of UDP; each is probed: more would make the server a packet cannon
+CANDIDATES = 2 * SDP_CANDIDATES  # those, and the addresses that a client's checks came from; each is a task
 SDP_MDNS_NAMES = 8  # names that are looked up, a multicast question each; a browser has one for each of its addresses
 SDP_SSRC_LINES = 64  # aiortc looks through all it has for each; browsers send up to 12 in a section
 SDP_CODEC_LINES = 500  # of one kind; browsers send up to 100 in each section, and 3000 stall aiortc for 1.7 s

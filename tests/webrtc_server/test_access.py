@@ -40,6 +40,8 @@ WATCH = ("POST", "/whep/some")
 LEAVE = ("DELETE", "/whep/sessions/some")
 ICE = ("GET", "/api/ice")
 GUARDED = [OFFER, WS, PATCH, DELETE, VIEW_TOKEN, WATCH, ("PATCH", "/whep/sessions/some"), LEAVE, ICE]
+GUARDED += [("POST", "/whip"), ("PATCH", "/whip/sessions/some"), ("DELETE", "/whip/sessions/some")]
+LOOKING = [("OPTIONS", "/whip"), ("OPTIONS", "/whep/some")]
 GUARDED += [("GET", "/api/status"), ("GET", "/api/models")]
 OPEN = ["/", "/static/js/main.js", "/healthz", "/readyz", "/api/version", "/api/settings/schema"]
 
@@ -93,6 +95,9 @@ async def test_a_token_is_asked_for_everywhere_but_where_the_page_begins(start_s
         for headers in ({}, {"Authorization": "Basic Zm9vOmJhcg=="}, {"Cookie": f"token={TOKEN}"}, FOREIGN_HOST):
             assert await ask(server, method, path, headers) == (401, "unauthorized"), path
         assert await ask(server, method, f"{path}?token={TOKEN}&access_token={TOKEN}", {}) == (401, "unauthorized")
+    for method, path in LOOKING:
+        assert await ask(server, method, path, {}) == (401, "unauthorized"), path
+        assert await ask(server, method, path, BEARER) == (204, None), path
     for path in OPEN:
         assert (await ask(server, "GET", path, {}))[0] == 200
     assert await ask(server, "GET", "/nothing", {}) == (404, "not_found")
@@ -115,6 +120,22 @@ async def test_wrong_tokens_are_counted_by_address(start_server: StartServer) ->
     for _ in range(int(GUESSES_BURST) + 1):
         assert await ask(server, *ICE, other) == (401, "unauthorized")  # none at all is no guess
     assert await ask(server, *ICE, BEARER) == (200, None)
+
+
+async def test_a_rebinding_page_locks_nobody_out(start_server: StartServer) -> None:
+    server = await start_server("identity", auth_token=TOKEN)
+    for _ in range(int(GUESSES_BURST)):
+        assert await ask(server, *ICE, FOREIGN_HOST | {"Authorization": "Bearer wrong"}) == (401, "unauthorized")
+    assert await ask(server, *ICE, FOREIGN_HOST | BEARER) == (429, "rate_limited")
+    assert await ask(server, *ICE, BEARER) == (200, None)
+
+
+async def test_a_websocket_is_not_to_be_had_by_head(start_server: StartServer) -> None:
+    """It was one, which counted as no start."""
+    server = await start_server("identity")
+    async with aiohttp.ClientSession(server.url) as http, http.head("/ws", headers=UPGRADE) as response:
+        assert response.status == 405
+    assert not server.manager.sessions
 
 
 async def test_starts_and_changes_are_counted_by_address(start_server: StartServer) -> None:
@@ -145,6 +166,9 @@ async def test_a_websocket_brings_its_token_as_a_subprotocol(start_server: Start
     server = await start_server("identity", auth_token=TOKEN)
     address = server.url.replace("http", "ws") + "/ws"
     async with connect(address, subprotocols=subprotocols(TOKEN)) as socket:
+        assert (
+            not socket.protocol.extensions
+        )  # compression was offered, and would let a small message become a large one
         assert socket.subprotocol == "live-diffusion"
         assert "status" in str(await socket.recv())
     async with connect(address, additional_headers=BEARER) as socket:

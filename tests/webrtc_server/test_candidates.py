@@ -106,6 +106,10 @@ def test_what_a_browser_has_is_probed(address: str) -> None:
         "::ffff:169.254.169.254",
         "64:ff9b::a9fe:a9fe",  # NAT64
         "2002:a9fe:a9fe::1",  # 6to4
+        "2001::1",  # Teredo
+        "2001:0:ffff::1",
+        "fec0::1",  # site-local
+        "168.63.129.16",  # what Azure tells its machines
         "2130706433",  # 127.0.0.1 in other spellings
         "0x7f000001",
         "127.1",

@@ -18,6 +18,7 @@ from tests.conftest import StartServer
 from tests.fakes.rtc_client import RtcClient
 from tests.fakes.server import RunningServer
 from webrtc_server.config import Config
+from webrtc_server.web import info_api
 from webrtc_server.web.app import _worker_environment
 
 
@@ -55,6 +56,20 @@ async def test_health_status_and_schema(http: aiohttp.ClientSession) -> None:
         assert await response.json() == {"iceServers": []}
     async with http.get("/api/version") as response:
         assert (await response.json())["protocol"] == 1
+
+
+async def test_the_settings_schema_is_made_once(server: RunningServer, http: aiohttp.ClientSession) -> None:
+    """It needs no token, and was 6 ms of the event loop for each who asked."""
+    async with http.get("/api/settings/schema") as response:
+        assert "effects" in (await response.json())["properties"]["pipeline"]["enum"]
+    made = info_api._schema.cache_info().misses
+    for _ in range(3):
+        async with http.get("/api/settings/schema") as response:
+            assert response.status == 200
+    assert info_api._schema.cache_info().misses == made
+    server.manager.painters.available.pop("effects")
+    async with http.get("/api/settings/schema") as response:
+        assert "effects" not in (await response.json())["properties"]["pipeline"]["enum"]
 
 
 async def test_ice_servers_are_those_configured(start_server: StartServer) -> None:

@@ -19,7 +19,7 @@ from tests.conftest import StartServer
 from tests.fakes.offers import candidate, offer, section
 from tests.fakes.rtc_client import RtcClient
 from tests.webrtc_server.test_negotiation import Nobody
-from webrtc_server.limits import SCTP_CHUNKS_AHEAD
+from webrtc_server.limits import CANDIDATES, SCTP_CHUNKS_AHEAD
 from webrtc_server.protocol.sdp_guard import plan
 from webrtc_server.rtc import feedback, patches
 from webrtc_server.rtc.peer import Peer
@@ -97,6 +97,33 @@ async def test_no_packet_goes_to_an_address_that_is_ruled_out(probed: set[tuple[
     assert probed == expected
     await video.close()
     await peer.close()
+
+
+async def test_checks_from_many_places_are_answered_up_to_the_limit(probed: set[tuple[str, int]]) -> None:
+    incoming = aioice.Connection.check_incoming
+    patches.bound_reflexive_candidates(True)
+    patches.bound_reflexive_candidates(False)
+    connection = aioice.Connection(ice_controlling=False)
+    try:
+        await connection.gather_candidates()
+        connection.remote_username, connection.remote_password = "user", "password"
+        (protocol,) = connection._protocols
+        message = aioice.stun.Message(aioice.stun.Method.BINDING, aioice.stun.Class.REQUEST)
+        message.attributes["PRIORITY"] = 1
+        before = asyncio.all_tasks()
+        denied = [(address, 40_000) for address in DENIED[:-2]]
+        allowed = [("10.0.0.1", port) for port in range(1, CANDIDATES)] + [("fd00::1", 40_000)]
+        for address in (*denied, *allowed, ("10.0.0.2", 40_000), allowed[0]):
+            connection.check_incoming(message, address, protocol)
+        assert [(each.host, each.port) for each in connection._remote_candidates] == allowed
+        assert len(connection._check_list) == len(asyncio.all_tasks() - before) == CANDIDATES
+        message.attributes["USE-CANDIDATE"] = None
+        connection.check_incoming(message, allowed[-1], protocol)  # a known one is heard
+        assert any(pair.remote_nominated for pair in connection._check_list)
+    finally:
+        await connection.close()
+        aioice.Connection.check_incoming = incoming  # type: ignore[method-assign]
+    assert {address for address, _ in probed} <= {"10.0.0.1", "fd00::1"}
 
 
 async def test_connection_closed_in_the_moment_it_was_made_leaves_no_task(monkeypatch: pytest.MonkeyPatch) -> None:

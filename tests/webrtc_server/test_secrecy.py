@@ -66,7 +66,7 @@ async def test_secrets_prompts_and_session_ids_are_in_no_log_and_no_answer(
         RtcClient(server.url, 320, 240, token=TOKEN, settings={"prompt": PROMPT}) as client,
         aiohttp.ClientSession(server.url) as http,
     ):
-        session_id = client.answer["session_id"]
+        session_id, view_id = client.answer["session_id"], client.answer["view_id"]
         await client.message("status")
         for prompt in planted:
             client.send("settings", {"prompt": prompt, EVIL: 1})
@@ -113,6 +113,8 @@ async def test_secrets_prompts_and_session_ids_are_in_no_log_and_no_answer(
         assert not any(secret in answer for answer in answers)
     assert PROMPT not in written
     assert session_id not in written
+    assert view_id not in written
+    assert f'"session": "{view_id[:6]}"' in written
     assert "\x1b" not in written
     for line in written.splitlines():
         assert json.loads(line)["event"]

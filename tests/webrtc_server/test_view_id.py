@@ -10,20 +10,26 @@ import pytest
 from tests.conftest import StartServer
 from tests.fakes.rtc_client import RtcClient
 from tests.fakes.whep_client import WhepClient
-from webrtc_server.sessions.view_id import HARD_TO_GUESS, view_id_for
+from webrtc_server.sessions.view_id import HARD_TO_GUESS, key_of, view_id_for
 
 CLIENT = "0123456789abcdef0123456789abcdef"
+KEY = b"key"
 
 
 def test_the_same_client_gets_the_same_and_another_does_not() -> None:
-    assert view_id_for(CLIENT) == view_id_for(CLIENT) != view_id_for(CLIENT[::-1])
-    assert len(view_id_for(CLIENT)) == 16
-    assert view_id_for("\ud800" * HARD_TO_GUESS)
+    assert view_id_for(CLIENT, KEY) == view_id_for(CLIENT, KEY) != view_id_for(CLIENT[::-1], KEY)
+    assert len(view_id_for(CLIENT, KEY)) == 16
+    assert view_id_for("\ud800" * HARD_TO_GUESS, KEY)
+
+
+def test_with_a_token_it_outlives_the_server_and_nobody_else_can_work_it_out() -> None:
+    assert view_id_for(CLIENT, key_of("a")) == view_id_for(CLIENT, key_of("a")) != view_id_for(CLIENT, key_of("b"))
+    assert view_id_for(CLIENT, key_of("")) != view_id_for(CLIENT, key_of(""))
 
 
 @pytest.mark.parametrize("client_id", [None, "x" * (HARD_TO_GUESS - 1)])
 def test_what_could_be_guessed_tells_nothing(client_id: str | None) -> None:
-    assert view_id_for(client_id) != view_id_for(client_id)
+    assert view_id_for(client_id, KEY) != view_id_for(client_id, KEY)
 
 
 async def test_a_link_outlives_the_session_it_was_made_for(start_server: StartServer) -> None:

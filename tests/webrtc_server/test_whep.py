@@ -89,8 +89,10 @@ async def test_rules_of_whep(start_server: StartServer) -> None:
         path = address(server, client)
         async with http.options(path) as response:
             assert (response.status, response.headers["Accept-Post"]) == (204, "application/sdp")
-        async with http.options(path, headers={"Origin": "https://player.example"}) as response:
+        player = {"Origin": "https://player.example"}
+        async with http.options(path, headers=player) as response:
             assert response.headers["Accept-Post"] == "application/sdp"
+        async with http.options(path, headers=player | {"Access-Control-Request-Method": "POST"}) as response:
             assert "POST" in response.headers["Access-Control-Allow-Methods"]
             assert "Location" in response.headers["Access-Control-Expose-Headers"]
         refusals = {

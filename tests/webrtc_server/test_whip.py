@@ -91,11 +91,41 @@ async def test_a_bad_query_is_told(start_server: StartServer, query: dict[str, s
 
 async def test_servers_for_ice_stand_in_links(start_server: StartServer) -> None:
     server = await start_server("identity", turn_url="turn:turn.example:3478", turn_secret="secret")
-    async with aiohttp.ClientSession() as http, http.options(f"{server.url}/whip") as response:
-        assert response.headers["Accept-Post"] == "application/sdp"
-        (link,) = response.headers.getall("Link")
+    async with aiohttp.ClientSession() as http:
+        async with http.options(f"{server.url}/whip") as response:
+            assert response.headers["Accept-Post"] == "application/sdp"
+            assert response.headers["Cache-Control"] == "no-store"
+            (link,) = response.headers.getall("Link")
+        offer = (OFFERS / "obs.sdp").read_text().replace("\n", "\r\n")
+        async with http.post(f"{server.url}/whip", data=offer, headers=SDP) as response:
+            assert (response.status, response.headers["Cache-Control"]) == (201, "no-store")
+            assert "turn:turn.example:3478" in response.headers["Link"]
     assert link.startswith('<turn:turn.example:3478>; rel="ice-server"; username="')
     assert link.endswith('; credential-type="password"')
+
+
+async def test_a_turn_password_is_for_those_with_the_token(start_server: StartServer) -> None:
+    turn = {"turn_url": "turn:turn.example:3478", "turn_secret": "secret"}
+    server = await start_server("identity", auth_token="a" * 16, allowed_origins=("https://app.example",), **turn)
+    bearer = {"Authorization": f"Bearer {'a' * 16}"}
+    page, preflight = {"Origin": "https://app.example"}, {"Access-Control-Request-Method": "OPTIONS"}
+    async with aiohttp.ClientSession(server.url) as http:
+        for headers, status, links in (
+            ({}, 401, 0),
+            ({"Authorization": "Bearer wrong"}, 401, 0),
+            (page, 401, 0),
+            (preflight, 401, 0),
+            (page | preflight, 204, 0),
+            (page | preflight | bearer, 204, 0),
+            (bearer, 204, 1),
+            (page | bearer, 204, 1),
+        ):
+            async with http.options("/whip", headers=headers) as response:
+                assert (response.status, len(response.headers.getall("Link", []))) == (status, links), headers
+                if response.status == 204 and "Origin" in headers:
+                    assert response.headers["Access-Control-Allow-Origin"] == "https://app.example"
+                if links == 0 and response.status == 204:
+                    assert "OPTIONS" in response.headers["Access-Control-Allow-Methods"]
 
 
 def test_links_and_settings() -> None:

@@ -11,23 +11,26 @@ from webrtc_server.policy.token_bucket import TokenBucket
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LOOPBACK = "loopback"  # the place of this machine itself, and of a proxy on it that is not named
+SUBSCRIBER_BITS = 56  # of IPv6, what a household is given (RFC 6177): it could take each of its 256 networks in turn
 
 
 def place(peer: str | None, forwarded: Sequence[str], proxies: Sequence[Network]) -> str:
-    """What the limits of one address are counted for: the peer's address, of IPv6 the network of 64 bits, which one
-    subscriber has to himself.
+    """What the limits of one address are counted for: the peer's address, of IPv6 the network of SUBSCRIBER_BITS.
 
     Only for a peer that is one of `proxies` does X-Forwarded-For count (`forwarded`, its entries in order), and of it
-    the last that is no proxy itself: what stands before that is anybody's claim.
+    the last that is no proxy itself: what stands before that is anybody's claim. A claim is never LOOPBACK,
+    which has no limits.
     """
-    address = _address(peer or "::1")
+    address = itself = _address(peer or "::1")
     for claim in reversed(forwarded):
         if not _among(address, proxies) or (before := _address(claim)) is None:
             break
         address = before
-    if address is None or address.is_loopback:
+    if address is None or (address is itself and address.is_loopback):
         return LOOPBACK
-    return str(ipaddress.ip_network((int(address), 64), strict=False)) if address.version == 6 else str(address)
+    if address.version == 4:
+        return str(address)
+    return str(ipaddress.ip_network((int(address), SUBSCRIBER_BITS), strict=False))
 
 
 def is_proxy(peer: str | None, proxies: Sequence[Network]) -> bool:

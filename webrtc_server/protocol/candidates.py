@@ -23,7 +23,7 @@ BEST = 65535  # of local preferences
 WEB_PORTS = (80, 443)  # where TURN servers stand that only a browser's traffic can reach
 MDNS_NAME = re.compile(r"[a-zA-Z0-9-]{1,63}\.local")  # draft-ietf-mmusic-mdns-ice-candidates section 3.1.1
 # What a cloud tells its machines, secrets among it, beside 169.254.169.254, which is link-local.
-METADATA = tuple(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192")))
+METADATA = tuple(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")))
 THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")  # RFC 1122 section 3.2.1.3; Linux takes 0.0.0.0 for itself
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -45,6 +45,8 @@ def may_be_probed(address: str, port: int, loopback: bool = False) -> bool:
         if ip.ipv4_mapped:  # RFC 8445 section 5.1.1.1 has none of these
             return False
         if ip.sixtofour and _is_denied(ip.sixtofour):
+            return False
+        if ip.teredo or ip.is_site_local:  # tunnels to IPv4 behind a NAT, switched off long ago; and RFC 3879
             return False
     if _is_denied(ip):
         return False

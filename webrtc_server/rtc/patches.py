@@ -13,7 +13,13 @@ import aioice.ice
 from aiortc import RTCPeerConnection
 from aiortc.rtcsctptransport import DataChunk, RTCSctpTransport, tsn_plus_one
 
-from webrtc_server.limits import RELAY_GATHER_TIMEOUT, SCTP_CHUNKS_AHEAD, STUN_GATHER_TIMEOUT
+from webrtc_server.limits import (
+    CANDIDATE_PORT_MIN,
+    CANDIDATES,
+    RELAY_GATHER_TIMEOUT,
+    SCTP_CHUNKS_AHEAD,
+    STUN_GATHER_TIMEOUT,
+)
 from webrtc_server.observe.log import get_logger
 from webrtc_server.protocol.candidates import may_be_probed
 
@@ -54,6 +60,26 @@ def refuse_candidates(loopback: bool) -> None:
 
     validate_remote_candidate.upstream = upstream  # type: ignore[attr-defined]  # for the next call
     aioice.ice.validate_remote_candidate = validate_remote_candidate
+
+
+def bound_reflexive_candidates(loopback: bool) -> None:
+    """The same for addresses that a client's checks come from (RFC 8445 section 7.3.1.3), which aioice answers with
+    checks of its own; and no more than CANDIDATES of both kinds, for one client can send from any number of ports. The
+    port is that of a NAT, and may be any. The newest call counts.
+    """
+    incoming = aioice.ice.Connection.check_incoming
+    upstream = getattr(incoming, "upstream", incoming)
+
+    def check_incoming(
+        self: aioice.Connection, message: aioice.stun.Message, addr: tuple[str, int], protocol: aioice.ice.StunProtocol
+    ) -> None:
+        candidates = self._remote_candidates
+        known = any((candidate._network_host, candidate.port) == addr[:2] for candidate in candidates)
+        if known or (len(candidates) < CANDIDATES and may_be_probed(addr[0], CANDIDATE_PORT_MIN, loopback)):
+            upstream(self, message, addr, protocol)
+
+    check_incoming.upstream = upstream  # type: ignore[attr-defined]  # for the next call
+    aioice.ice.Connection.check_incoming = check_incoming  # type: ignore[method-assign]
 
 
 def end_consent_checks_with_the_connection() -> None:

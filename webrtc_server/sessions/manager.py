@@ -22,6 +22,7 @@ from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.sessions.applier import checked
 from webrtc_server.sessions.painters import Painters
 from webrtc_server.sessions.session import Session
+from webrtc_server.sessions.view_id import in_log, view_id_for
 
 TICK = 0.5  # seconds
 RETRY_AFTER = 5  # seconds, told to those who find no place
@@ -35,14 +36,17 @@ logger = get_logger(__name__)
 
 
 class SessionManager:
-    def __init__(self, painters: Painters, defaults: Settings, max_sessions: int | None, queue_length: int) -> None:
-        """`max_sessions`: painted at a time; None to measure how many can be."""
+    def __init__(
+        self, painters: Painters, defaults: Settings, max_sessions: int | None, queue_length: int, view_key: bytes
+    ) -> None:
+        """`max_sessions`: painted at a time; None to measure how many can be. `view_key`: see `view_id.key_of`."""
         self.painters = painters
         self.sessions: dict[str, Session[Any]] = {}
         self.admission = Admission(queue_length)
         self.draining = False
         self._defaults = defaults
         self._max_sessions = max_sessions
+        self._view_key = view_key
         self._left = asyncio.Event()  # set by each session that leaves
         self._ended: OrderedDict[str, float] = OrderedDict()  # session_id -> when, oldest first
         self._closing: set[asyncio.Task[None]] = set()
@@ -79,7 +83,11 @@ class SessionManager:
         if refusal:
             raise ClientError(Code.CAPACITY, _REFUSALS[refusal], retry_after=RETRY_AFTER)
         session: Session[Any] = Session(
-            self.painters, change.settings, lambda reason: self.end_soon(session, reason), client_id
+            self.painters,
+            change.settings,
+            lambda reason: self.end_soon(session, reason),
+            view_id_for(client_id, self._view_key),
+            client_id,
         )
         self.sessions[session.session_id] = session
         if older is None:
@@ -89,7 +97,7 @@ class SessionManager:
             self.end_soon(older, Code.SESSION_ENDED)
             if session.session_id in self.admission.running:
                 session.seat()
-        logger.info("session opened", session=session.view_id, sessions=len(self.sessions))
+        logger.info("session opened", session=in_log(session.view_id), sessions=len(self.sessions))
         return session
 
     def arrived(self, session: Session[Any], watched: bool = False) -> None:
@@ -156,10 +164,10 @@ class SessionManager:
             async with asyncio.timeout(GATHER_TIMEOUT + 2 * CLOSE_TIMEOUT):
                 await session.close(reason)
         except TimeoutError:
-            logger.error("session did not close in time", session=session.view_id)
+            logger.error("session did not close in time", session=in_log(session.view_id))
         except Exception:
-            logger.exception("session did not close cleanly", session=session.view_id)
-        logger.info("session ended", session=session.view_id, frames=dict(session.statistics.frames))
+            logger.exception("session did not close cleanly", session=in_log(session.view_id))
+        logger.info("session ended", session=in_log(session.view_id), frames=dict(session.statistics.frames))
 
     async def drain(self, seconds: float) -> None:
         """Refuse new sessions, tell the others when they will be ended, and wait that long for them to leave."""
@@ -206,4 +214,4 @@ class SessionManager:
             try:
                 act(session)
             except Exception:  # one session's trouble is not to stop the clock of all
-                logger.exception("session could not be looked after", session=session.view_id)
+                logger.exception("session could not be looked after", session=in_log(session.view_id))

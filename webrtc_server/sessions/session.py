@@ -41,7 +41,6 @@ from webrtc_server.sessions.interfaces import Transport
 from webrtc_server.sessions.mailbox import Mailbox
 from webrtc_server.sessions.painters import Painters
 from webrtc_server.sessions.statistics import Statistics
-from webrtc_server.sessions.view_id import view_id_for
 
 P = TypeVar("P", bound=Picture)
 
@@ -71,11 +70,16 @@ class Session(Generic[P]):
     """
 
     def __init__(
-        self, painters: Painters, settings: Settings, hang_up: Callable[[Code], None], client_id: str | None = None
+        self,
+        painters: Painters,
+        settings: Settings,
+        hang_up: Callable[[Code], None],
+        view_id: str,
+        client_id: str | None = None,
     ) -> None:
         """`hang_up` ends the session, soon."""
         self.session_id = secrets.token_urlsafe(16)
-        self.view_id = view_id_for(client_id)
+        self.view_id = view_id
         self.client_id = client_id
         self.statistics = Statistics()
         self.signs: Signs | None = None

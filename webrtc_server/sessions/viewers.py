@@ -16,6 +16,7 @@ from webrtc_server.limits import CLOSE_TIMEOUT, TOMBSTONE_SECONDS, TOMBSTONES, V
 from webrtc_server.observe.log import get_logger
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.rtc.relay import Broadcast
+from webrtc_server.sessions.view_id import in_log
 
 RETRY_AFTER = 5  # seconds, told to those who find no place
 
@@ -89,7 +90,7 @@ class Viewers:
             async with asyncio.timeout(2 * CLOSE_TIMEOUT):
                 await entry.viewer.close()
         except Exception:
-            logger.exception("viewer did not close cleanly", session=entry.view_id)
+            logger.exception("viewer did not close cleanly", session=in_log(entry.view_id))
 
     def end_soon(self, viewer_id: str) -> None:
         """`end`, for callbacks that cannot wait."""

@@ -24,6 +24,7 @@ from webrtc_server.rtc.reach import Reach
 from webrtc_server.rtc.relay import Sending
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.sessions.painters import Painters
+from webrtc_server.sessions.view_id import key_of
 from webrtc_server.sessions.viewers import Viewers
 from webrtc_server.web import pages
 from webrtc_server.web.compress import compress_files
@@ -51,7 +52,8 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     """The whole server as an aiohttp application; its worker starts and ends with it. Needs a running event loop."""
     supervisor = Supervisor(_with_fallbacks(pipeline), worker_module, _worker_environment(config))
     painters = Painters(supervisor, pipeline, reason, config.model)
-    manager = SessionManager(painters, config.session_settings(pipeline), config.max_sessions, config.queue_length)
+    defaults, view_key = config.session_settings(pipeline), key_of(config.owner_token)
+    manager = SessionManager(painters, defaults, config.max_sessions, config.queue_length, view_key)
     codec = ThreadPoolExecutor(CODEC_THREADS, "pictures")
     encoding = ThreadPoolExecutor(ENCODER_THREADS, "encode")
     viewers = Viewers()
@@ -65,6 +67,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     patches.bound_channels()
     loopback = config.ice_loopback or config.is_local
     patches.refuse_candidates(loopback)
+    patches.bound_reflexive_candidates(loopback)
     if loopback:
         patches.offer_loopback()
 

@@ -38,12 +38,12 @@ OPEN = frozenset({"/", "/static", "/view/{view_id}", "/api/settings/schema", "/a
 WATCHING = frozenset({"/whep/{view_id}", "/whep/sessions/{viewer_id}", "/api/ice"})
 LEAVING = "/whep/sessions/{viewer_id}"
 STARTING = frozenset({("POST", "/offer"), ("GET", "/ws"), ("POST", "/whip"), ("POST", "/whep/{view_id}")})
+REBOUND = "loopback by another name"  # whose guesses are: a page's that had its name point here, or a proxy's
 
 
 class Gate:
     def __init__(self, config: Config) -> None:
-        owner = config.auth_token.get_secret_value() if config.auth_token else ""
-        self._tokens = Tokens(owner, secrets.token_bytes())
+        self._tokens = Tokens(config.owner_token, secrets.token_bytes())
         self._view_token_s = config.view_token_s
         self._names = hosts.known_names((*config.allowed_hosts, config.host), config.allowed_origins)
         self._proxies = [ipaddress.ip_network(network) for network in config.trusted_proxies]
@@ -59,13 +59,16 @@ class Gate:
     async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Raises ClientError `host_denied`, `unauthorized`, `rate_limited`."""
         resource = request.match_info.route.resource
-        if resource is None or resource.canonical in OPEN or request.method == "OPTIONS":
+        if resource is None or resource.canonical in OPEN:
             return await handler(request)
         if not self._tokens.wanted and not hosts.is_ours(request.headers.get("Host"), self._names):
             raise ClientError(Code.HOST_DENIED)
         came_from = place(request.remote, _forwarded(request), self._proxies)
         if self._tokens.wanted:
-            self._authorise(request, resource.canonical, came_from)
+            guesser = came_from
+            if came_from == LOOPBACK and not hosts.is_ours(request.headers.get("Host"), self._names):
+                guesser = REBOUND  # so that the wrong guesses of such a page lock out nobody who sits here
+            self._authorise(request, resource.canonical, guesser)
         if came_from != LOOPBACK:  # this machine's own programs, or a proxy nobody named: no address to count for
             starts = (request.method, resource.canonical) in STARTING
             rates = self._starts if starts else self._changes if request.method not in SAFE_METHODS else None
@@ -73,20 +76,20 @@ class Gate:
                 raise _too_many("Too many requests from your address.", wait)
         return await handler(request)
 
-    def _authorise(self, request: web.Request, route: str, came_from: str) -> None:
+    def _authorise(self, request: web.Request, route: str, guesser: str) -> None:
         token = from_header(request.headers.get("Authorization", ""))
         if token is None and route == "/ws":
             token = from_subprotocols(request.headers.get("Sec-WebSocket-Protocol", ""))
         if token is None:
             raise ClientError(Code.UNAUTHORIZED)
         now = time.monotonic()
-        if wait := self._guesses.wait(came_from, now):  # before the comparison: a right one must not show either
+        if wait := self._guesses.wait(guesser, now):  # before the comparison: a right one must not show either
             raise _too_many("Too many wrong tokens from your address.", wait)
         if self._tokens.is_owners(token):
             return
         view = self._tokens.view_of(token)
         if view is None:
-            self._guesses.take(came_from, now)
+            self._guesses.take(guesser, now)
         elif route in WATCHING and _may_watch(request, route, *view):
             return
         raise ClientError(Code.UNAUTHORIZED, "The token is not right here, or no longer.")

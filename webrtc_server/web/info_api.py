@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
@@ -20,6 +22,15 @@ def version() -> str:
         return metadata.version(DISTRIBUTION)
     except metadata.PackageNotFoundError:
         return "checkout"
+
+
+@lru_cache(maxsize=1)  # anybody may ask, and pydantic takes 6 ms for it; it changes with a pipeline that is gone
+def _schema(defaults: str, titles: tuple[tuple[str, str], ...]) -> str:
+    schema: dict[str, Any] = Settings.model_json_schema()
+    for name, default in json.loads(defaults).items():
+        schema["properties"][name]["default"] = default
+    schema["properties"]["pipeline"] |= {"enum": [name for name, _ in titles], "x-titles": dict(titles)}
+    return json.dumps(schema)
 
 
 class InfoApi:
@@ -58,13 +69,8 @@ class InfoApi:
 
     async def schema(self, request: web.Request) -> web.Response:
         """The JSON Schema of the settings, with the pipelines and defaults of this very server."""
-        schema: dict[str, Any] = Settings.model_json_schema()
-        defaults = self._manager.default_settings().model_dump(mode="json")
-        for name, properties in schema["properties"].items():
-            properties["default"] = defaults[name]
-        schema["properties"]["pipeline"]["enum"] = list(self._painters.available)
-        schema["properties"]["pipeline"]["x-titles"] = self._painters.available
-        return web.json_response(schema)
+        schema = _schema(self._manager.default_settings().model_dump_json(), tuple(self._painters.available.items()))
+        return web.Response(text=schema, content_type="application/json")
 
     async def models(self, request: web.Request) -> web.Response:
         """What `load_model` can be asked for; of the operator's own model nothing but the name is known."""

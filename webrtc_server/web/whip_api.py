@@ -40,6 +40,7 @@ class WhipApi:
         ]
 
     async def options(self, request: web.Request) -> web.Response:
+        """For clients that ask for their ICE servers first; with the token, as everything that tells them."""
         response = web.Response(status=204, headers={"Accept-Post": SDP_TYPE, "Allow": "OPTIONS, POST"})
         return self._with_links(response)
 
@@ -71,6 +72,7 @@ class WhipApi:
         return web.Response(status=200)
 
     def _with_links(self, response: web.Response) -> web.Response:
+        response.headers["Cache-Control"] = "no-store"  # a TURN password in it is made for this answer
         for link in whip.links(self._reach.ice_servers()):
             response.headers.add("Link", link)
         return response

@@ -19,7 +19,7 @@ class WebSocketApi:
         self._codec = codec
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.get("/ws", self.connect)]
+        return [web.get("/ws", self.connect, allow_head=False)]  # a HEAD would upgrade as well
 
     async def connect(self, request: web.Request) -> web.WebSocketResponse:
         """`?client_id=` is that of `/offer`. Compression is off: pictures do not shrink, and a small message could
