@@ -43,3 +43,9 @@ class Blame:
         guilty = self._strikes >= GUILTY_AFTER
         self._strikes = min(self._strikes, GUILTY_AFTER - 1)
         return guilty
+
+    def handed_on(self, hangs: bool) -> Blame:
+        """Of the session that takes this one's place. `hangs`: the worker does just now, at work for this one."""
+        heir = Blame(self._strikes, self._painted)
+        heir.worker_ended(hangs)
+        return heir

@@ -260,8 +260,6 @@ class Worker:
 async def _run(pipelines: list[str], model: str | None, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     worker = Worker(pipelines, model)
-    loop.add_signal_handler(signal.SIGTERM, worker.stop)
-    loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C reaches the whole group; the parent decides
     life_line = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(life_line), sys.stdin)
     watching = asyncio.create_task(life_line.read())
@@ -280,6 +278,8 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     _end_with_parent()
+    for number in (signal.SIGINT, signal.SIGTERM):  # they reach the whole group; the parent decides, by the life line
+        signal.signal(number, signal.SIG_IGN)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--listener", type=int, required=True, help="file descriptor of the listening socket")
     parser.add_argument("--pipelines", required=True, help="comma-separated, the first that loads is used")

@@ -77,14 +77,14 @@ class WorkerClient:
         self._listener = listener
         self._settings = settings
         self._version = version
-        self._resting = resting
+        self.is_resting = resting
         self._memory: FrameMemory | None = None  # one a connection: what a lost one left behind writes on its own
         self._writer: asyncio.StreamWriter | None = None
         self._free: list[int] = []
         self._formats: dict[int, PixelFormat] = {}  # of the pictures in flight, by slot
         self._sequence = itertools.count()
         self._blame = Blame()
-        self._kept_away = False
+        self.is_kept_away = False  # until it has other settings
         self._left = False  # this connection was ended here, and not by the worker
         self._worker_changed = asyncio.Event()
         self._unsubscribe = supervisor.subscribe(self._on_worker)
@@ -123,23 +123,33 @@ class WorkerClient:
 
     def keep(self, version: int, settings: Settings) -> None:
         """What a later worker starts with, after a change was rejected."""
-        self._version, self._settings, self._kept_away = version, settings, False
+        self._version, self._settings, self.is_kept_away = version, settings, False
         self._blame.changed()
         self._worker_changed.set()
 
     def rest(self) -> None:
         """Free all that the worker holds for this session, until `wake`; as if it were away. Repeatable."""
-        self._resting = self._left = True
+        self.is_resting = self._left = True
         if self._writer is not None:
             self._writer.transport.abort()
             self._writer = self._memory = None
 
     def wake(self) -> None:
-        self._resting = False
+        self.is_resting = False
         self._worker_changed.set()
+
+    def follow(self, older: WorkerClient) -> None:
+        """Take the blame over from the session whose place this one takes; who reloads a page is not another client.
+
+        With the same settings it is kept away as `older` was.
+        """
+        hangs = self._supervisor.state.phase == "stalled" and older._memory is not None and older._memory.at_work
+        self._blame = older._blame.handed_on(hangs)
+        self.is_kept_away = older.is_kept_away and older._settings == self._settings
 
     async def close(self) -> None:
         self._unsubscribe()
+        self._left = True
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
@@ -151,7 +161,7 @@ class WorkerClient:
 
     async def _run(self) -> None:
         while True:
-            while self._resting or self._kept_away or self._supervisor.state.phase != "ready":
+            while self.is_resting or self.is_kept_away or self._supervisor.state.phase != "ready":
                 self._worker_changed.clear()
                 await self._worker_changed.wait()
             try:
@@ -164,12 +174,12 @@ class WorkerClient:
 
     async def _serve(self) -> None:
         """One connection, from its first byte to its end."""
-        self._left = False
         with contextlib.closing(FrameMemory.create()) as memory:
             reader, writer = await self._connect(memory)
             try:
-                if self._resting:
+                if self.is_resting:
                     return
+                self._left = False
                 writer.write(encode(Open(self._version, self._settings, self._blame.is_suspect)))
                 self._free, self._memory, self._writer = list(range(SLOTS)), memory, writer
                 self._listener.connected()
@@ -178,8 +188,8 @@ class WorkerClient:
             finally:
                 self._writer = self._memory = None
                 writer.close()
-                self._kept_away = self._blame.worker_ended(memory.at_work and not self._left)
-                self._listener.lost(self._kept_away)
+                self.is_kept_away = self._blame.worker_ended(memory.at_work and not self._left)
+                self._listener.lost(self.is_kept_away)
 
     async def _connect(self, memory: FrameMemory) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -207,6 +207,18 @@ def test_a_suspect_stays_one_until_it_is_proven() -> None:
     assert not blame.is_suspect
 
 
+def test_the_next_session_of_a_client_takes_the_blame_over() -> None:
+    blame = Blame()
+    assert not blame.handed_on(hangs=False).is_suspect
+    assert lives(blame.handed_on(hangs=True), (0, True)) == [True]
+    lives(blame, (0, True))
+    assert lives(blame.handed_on(hangs=False), (0, True)) == [True]
+    for _ in range(PROVEN_AFTER):
+        blame.painted()
+    assert not blame.handed_on(hangs=True).is_suspect
+    assert lives(blame.handed_on(hangs=False), (0, True)) == [False]  # what it painted was painted for another
+
+
 def test_other_settings_have_to_prove_themselves() -> None:
     blame = Blame()
     for _ in range(PROVEN_AFTER):

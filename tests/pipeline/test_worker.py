@@ -251,6 +251,57 @@ async def test_worker_ends_when_its_parent_is_gone() -> None:
         os.kill(pid, 0)
 
 
+async def test_what_the_whole_group_is_told_does_not_end_the_worker() -> None:
+    supervisor = Supervisor(["identity"], "tests.fakes.fault_backend")
+    supervisor.start()
+    log = Log()
+    client = WorkerClient(supervisor, log, Settings(pipeline="identity"), 1)
+    await log.until("applied 1")
+    assert supervisor.pid
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(supervisor.pid, number)
+    for count in range(1, 4):
+        client.submit(Flat(7))
+        await log.answers(count)
+    assert [value for _, value in log.painted_values] == [7, 7, 7]
+    await client.close()
+    await supervisor.close()
+
+
+async def test_who_leaves_while_the_worker_is_at_work_for_it_is_not_guilty_and_whose_worker_dies_is() -> None:
+    class Hesitant(WorkerClient):
+        """It rests and wakes again while it connects."""
+
+        async def _connect(self, memory: FrameMemory) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            connection = await super()._connect(memory)
+            self.rest()
+            self.wake()
+            return connection
+
+    supervisor = Supervisor(["fault"], "tests.fakes.fault_backend")
+    supervisor.start()
+    log = Log()
+    client = Hesitant(supervisor, log, Settings(pipeline="fault", prompt="slow 20"), 1)
+
+    async def at_work() -> None:
+        await log.until("applied 1")
+        log.events.clear()
+        client.submit(Flat(1))
+        async with asyncio.timeout(15):
+            while not (client._memory and client._memory.at_work):
+                await asyncio.sleep(0.01)
+
+    await at_work()
+    assert supervisor.pid
+    os.kill(supervisor.pid, signal.SIGKILL)
+    await log.until("lost")
+    assert client._blame.is_suspect
+    await at_work()
+    await client.close()
+    assert log.events == ["lost"]
+    await supervisor.close()
+
+
 async def test_every_slot_comes_back_whatever_became_of_its_picture() -> None:
     supervisor = Supervisor(["fault"], "tests.fakes.fault_backend")
     supervisor.start()

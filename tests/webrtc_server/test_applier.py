@@ -14,7 +14,7 @@ from pipeline.worker.client import WorkerClient
 from pipeline.worker.messages import Applied, Rejected
 from pipeline.worker.supervisor import WorkerState
 from webrtc_server.protocol.error_codes import ClientError, Code
-from webrtc_server.sessions.applier import Applier
+from webrtc_server.sessions.applier import LATER, Applier
 from webrtc_server.sessions.painters import Painters
 
 
@@ -116,6 +116,7 @@ async def test_a_roll_back_does_not_get_in_the_way_of_a_newer_message() -> None:
 async def test_what_was_asked_for_as_the_worker_ended_of_it_again_is_rejected() -> None:
     worker = Worker()
     applier = applier_of(worker)
+    working(applier)
     task = await asked(applier, seed=9)
     assert applier.lost(guilty=True) is None  # the message's own answer says it
     with pytest.raises(ClientError) as refused:
@@ -123,6 +124,32 @@ async def test_what_was_asked_for_as_the_worker_ended_of_it_again_is_rejected() 
     assert refused.value.code == Code.APPLY_FAILED
     assert (applier.version, applier.settings.seed) == (0, Settings().seed)
     assert worker.told == [("apply", 1), ("keep", 0)]
+
+
+async def test_what_was_asked_for_in_the_place_of_what_the_worker_ended_of_is_the_cure() -> None:
+    worker = Worker()
+    applier = applier_of(worker)
+    task = await asked(applier, seed=9)  # while the settings in force, which have never worked, hang
+    assert applier.is_under_way
+    assert applier.lost(guilty=True) is None
+    assert LATER in (await task).notes
+    assert (applier.version, applier.settings.seed, applier.refusal) == (1, 9, None)
+    assert worker.told == [("apply", 1), ("keep", 1)]  # kept away no longer
+    assert not applier.is_under_way
+
+
+async def test_who_ends_the_worker_right_after_its_answer_has_not_been_applied() -> None:
+    worker = Worker()
+    applier = applier_of(worker)
+    working(applier)
+    task = await asked(applier, seed=9)
+    applier.applied(Applied(1, []))
+    assert applier.lost(guilty=True)  # before the message's own coroutine has gone on
+    with pytest.raises(ClientError) as refused:
+        await task
+    assert refused.value.code == Code.APPLY_FAILED
+    assert (applier.version, applier.settings.seed, applier.refusal) == (0, Settings().seed, None)
+    assert worker.told[:2] == [("apply", 1), ("apply", 0)]
 
 
 async def test_a_worker_that_ends_counts_what_was_asked_for_as_in_force() -> None:

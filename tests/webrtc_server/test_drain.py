@@ -7,10 +7,12 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import aiohttp
 import numpy as np
 import pytest
+from aiohttp import web, web_app
 from PIL import Image
 from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
@@ -18,11 +20,13 @@ from websockets.exceptions import InvalidStatus
 
 from tests.conftest import StartServer
 from tests.fakes.rtc_client import OfferRefused, RtcClient
+from tests.fakes.server import WORKER
 from tests.fakes.whep_client import WhepClient
 from tests.webrtc_server.test_websocket import as_file, client_of
 from webrtc_server.config import Config
 from webrtc_server.limits import CLOSE_TIMEOUT, STOP_TIMEOUT
-from webrtc_server.web.app import MANAGER, SUPERVISOR, VIEWERS, drain, end_sessions
+from webrtc_server.web import process
+from webrtc_server.web.app import MANAGER, SUPERVISOR, VIEWERS, build_app, drain, end_sessions
 from webrtc_server.web.process import SIGNALS, Signals
 
 LONG = 60.0  # seconds that nobody is to wait for
@@ -68,10 +72,11 @@ async def test_draining_refuses_the_new_and_waits_for_the_old_who_are_told_once(
 async def test_a_channel_that_opens_while_the_server_drains_is_told(start_server: StartServer) -> None:
     server = await start_server("identity")
     client = RtcClient(server.url)
-    await client.connect()
+    client.answer = await client.post(await client.offer())
     server.app[MANAGER].draining = True
     [session] = server.app[MANAGER].sessions.values()
-    session.ends_at(time.monotonic() + LONG)
+    session.ends_at(time.monotonic() + LONG)  # nobody hears it yet
+    await client.accept()
     assert (await client.message("status", state="draining"))["retry_in_s"] > 0
     await client.close()
 
@@ -181,6 +186,44 @@ async def test_the_second_signal_cuts_short_what_is_and_what_comes(handlers: Non
         pass  # what ends by itself is not touched
     Signals.ignore()
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def test_the_second_signal_cuts_short_the_clean_up_too(
+    handlers: None, faults: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("webrtc_server.web.app.STOP_TIMEOUT", LONG)
+    apps: list[web.Application] = []
+
+    def build_and_tell(*arguments: Any) -> web.Application:  # noqa: ANN401  as `build_app` takes them
+        apps.append(build_app(*arguments))
+        return apps[-1]
+
+    monkeypatch.setattr(process, "build_app", build_and_tell)
+    serving = asyncio.create_task(process._serve(Config(port=0), "identity", "asked for", WORKER))
+    async with asyncio.timeout(20):
+        url = ""
+        while not url:
+            await asyncio.sleep(0.01)
+            url = next((line.split()[-1] for line in capfd.readouterr().out.splitlines() if "listening" in line), "")
+    manager = apps[0][MANAGER]
+    async with client_of(url), client_of(url):
+        closes = []
+        for session in manager.sessions.values():
+            assert session._transport
+            closes.append(session._transport.close)
+            monkeypatch.setattr(session._transport, "close", lambda reason: asyncio.Event().wait())
+        manager.end_soon(next(iter(manager.sessions.values())))  # one is ending already, the other is ended now
+        os.kill(os.getpid(), signal.SIGINT)
+        while manager.sessions:
+            await asyncio.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+        async with asyncio.timeout(10):
+            assert await serving == 0
+        for close in closes:
+            await close(None)
+    [ticking] = [task for task in asyncio.all_tasks() if task.get_name() == "loop clock"]
+    ticking.cancel()  # as `asyncio.run` does with what is left
+    web_app._cached_build_middleware.cache_clear()
 
 
 def test_how_long_they_are_given_is_a_setting() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.fakes.rtc_client import RtcClient
-from webrtc_server.limits import FRAME_OLD, LOOP_TICK_OLD
+from webrtc_server.limits import FRAME_OLD, LOOP_TICK_OLD, PENDING_OFFERS
 from webrtc_server.observe.loop_clock import LoopClock
 from webrtc_server.protocol.error_codes import Code
 from webrtc_server.protocol.readiness import Flow, ServerFacts, alive, not_ready
@@ -19,15 +19,15 @@ NOW = 1000.0
 
 
 def reasons(
-    *flows: Flow, draining: bool = False, failure: str | None = None, phase: str = "ready", full: bool = False
+    *flows: Flow, draining: bool = False, failure: str | None = None, phase: str = "ready", refusal: str | None = None
 ) -> list[str]:
-    facts = ServerFacts(draining, failure, Code.MODEL_LOAD_FAILED, phase, full, flows)
+    facts = ServerFacts(draining, failure, Code.MODEL_LOAD_FAILED, phase, refusal, flows)
     return [code.value for code, _ in not_ready(facts, NOW)]
 
 
 def test_ready_is_who_takes_and_paints() -> None:
     assert reasons() == []
-    assert reasons(draining=True, full=True) == ["draining", "capacity"]
+    assert reasons(draining=True, refusal="full") == ["draining", "capacity"]
     assert reasons(failure="no weights", phase="failed") == ["model_load_failed"]
     assert reasons(failure="no weights", phase="loading") == ["model_load_failed"]
     for phase in ("loading", "down"):
@@ -98,19 +98,20 @@ async def until_ready_is(http: aiohttp.ClientSession, status: int) -> list[dict[
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.logs_errors("is stalled")
 async def test_readyz_follows_the_frames_of_a_worker_that_lives(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webrtc_server.protocol.readiness.FRAME_OLD", 0.7)
+    monkeypatch.setattr("pipeline.policy.supervision.STALL_AFTER", 30.0)  # it is well, but for its pictures
     server = await start_server("fault")
     async with RtcClient(server.url) as client, aiohttp.ClientSession(server.url) as http:
         await client.frames(5)
         await until_ready_is(http, 200)
-        client.send("settings", {"prompt": "slow 3"})
+        client.send("settings", {"prompt": "slow 1.5"})
         await client.message("settings_applied")
         [reason] = await until_ready_is(http, 503)
-        assert reason["code"].startswith("worker_")
+        assert reason["code"] == "worker_restarting"
+        assert reason["detail"].startswith("pictures come in and none was painted")
         client.send("settings", {"prompt": "fine"})
         await until_ready_is(http, 200)
         client.camera.paused = True  # no input is no fault
@@ -130,3 +131,23 @@ async def test_readyz_says_that_nothing_could_be_loaded(
         [reason] = await until_ready_is(http, 503)
         assert reason["code"] == "model_load_failed"
         assert "broken on purpose" in reason["detail"]
+
+
+async def test_readyz_says_what_a_newcomer_would_be_told(start_server: StartServer) -> None:
+    server = await start_server("identity", max_sessions=1, queue_length=100)
+    for _ in range(PENDING_OFFERS):
+        server.manager.create(None)
+    async with aiohttp.ClientSession(server.url) as http:
+        [reason] = await until_ready_is(http, 503)
+    assert reason == {"code": "capacity", "detail": "Too many others are connecting just now."}
+
+
+async def test_a_worker_that_is_started_again_is_not_told_as_the_first_load(start_server: StartServer) -> None:
+    server = await start_server("identity")
+    async with aiohttp.ClientSession(server.url) as http:
+        async with http.get("/api/status") as response:
+            assert (await response.json())["state"] == "running"
+        server.kill_worker()
+        await server.worker_left_ready()
+        async with http.get("/api/status") as response:
+            assert (await response.json())["state"] == "degraded"

@@ -295,3 +295,19 @@ async def test_what_shows_only_after_a_rebuild_is_named(server: RunningServer) -
         assert (await client.picture())[0]["settings_version"] == 1
         await client.send("settings", {"seed": 10})
         assert (await client.message("settings_applied"))["rebuilding"] == []
+
+
+async def test_a_session_at_rest_is_not_told_that_it_is_not_painted(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webrtc_server.policy.deadlines.REST_AFTER", 0.6)
+    async with client_of(server.url) as silent, client_of(server.url) as asker:
+        assert await grey(silent) == 80
+        [session, _] = server.manager.sessions.values()
+        async with asyncio.timeout(10):
+            while session._worker.is_connected or session.status().state != "no_input":
+                await asyncio.sleep(0.02)
+        await asker.send("load_model", {"model": "slow-grey-120"})
+        while not (status := await silent.message("status"))["progress"]:
+            pass
+        assert status["state"] == "no_input"

@@ -350,6 +350,7 @@ SILENT = {"has_input": False, "ever_had_input": True}
         ({"worker_failed": "no wheel"} | FLOWING, "degraded", "model_load_failed"),
         ({"worker_failed": "5 times", "worker_failure_code": "worker_restarting"}, "degraded", "worker_restarting"),
         ({"worker_connected": True, "worker_stalled": True} | FLOWING, "passthrough", "worker_stalled"),
+        ({"worker_stalled": True} | FLOWING, "passthrough", "worker_stalled"),
         ({"refusal": "deadly"} | FLOWING, "passthrough", "apply_failed"),
         ({"worker_connected": True, "closed": True} | FLOWING, "closed", None),
         ({"worker_connected": True, "switching": "X"} | FLOWING, "running", None),

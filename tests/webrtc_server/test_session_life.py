@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import aiohttp
 import pytest
@@ -17,12 +18,16 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.conftest import StartServer
+from tests.fakes.footprint import Footprint, leaked
 from tests.fakes.rtc_client import OfferRefused, RtcClient
 from tests.webrtc_server.test_websocket import Client, as_file, client_of, scene
 from webrtc_server import limits
 from webrtc_server.policy import deadlines
+from webrtc_server.policy.admission import Place
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.rtc import peer
+from webrtc_server.sessions.applier import LATER
+from webrtc_server.sessions.session import Session
 from webrtc_server.transports import ws_pictures
 from webrtc_server.transports.webrtc import WebRtcTransport
 from webrtc_server.transports.ws_pictures import WebSocketTransport
@@ -118,6 +123,34 @@ async def test_a_client_in_line_that_waits_for_each_answer_gets_each(start_serve
         assert time.monotonic() - begun >= 5 / limits.QUEUED_FPS - 0.05  # and not faster than those in line may
 
 
+@pytest.mark.logs_errors("could not be looked after")
+async def test_trouble_with_one_session_does_not_stop_the_line(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await start_server("identity", max_sessions=1)
+    async with client_of(server.url) as first, client_of(server.url) as second:
+        stand = Session.stand
+
+        def fails_at_first(session: Session[Any], place: Place) -> None:
+            monkeypatch.setattr(Session, "stand", stand)
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(Session, "stand", fails_at_first)
+        await until(lambda: Session.stand is stand)  # the ticker came by
+        await first.socket.close()
+        assert await processed(second)
+        assert server.manager._ticker
+        assert not server.manager._ticker.done()
+
+
+async def test_nobody_gets_a_place_while_the_server_ends(start_server: StartServer) -> None:
+    server = await start_server("identity", max_sessions=1)
+    async with client_of(server.url), client_of(server.url) as waiting:
+        assert (await waiting.message("status"))["state"] == "queued"
+        await server.manager.close()
+        assert (await waiting.message("status"))["state"] == "closed"
+
+
 # Takeover
 
 
@@ -184,6 +217,10 @@ async def test_length_of_a_client_id(start_server: StartServer, length: int, sta
         }
         async with http.get("/ws", params=query, headers=headers) as response:
             assert response.status == status
+    if status == 400:
+        with pytest.raises(OfferRefused) as refused:
+            await RtcClient(server.url, client_id="x" * length).connect()
+        assert (refused.value.status, refused.value.problem["code"]) == (400, "bad_message")
 
 
 # Silence
@@ -221,6 +258,40 @@ async def test_who_is_released_at_work_is_not_blamed(
         await client.send("settings", {"prompt": "ok 1"})
         assert (await client.message("settings_applied"))["version"] == 1
         assert await processed(client)
+
+
+async def test_a_silent_session_is_not_released_while_its_settings_are_on_their_way(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines, "REST_AFTER", 0.6)
+    monkeypatch.setenv("LIVE_DIFFUSION_TEST_LOAD", "slow 2.5")
+    server = await start_server("identity")
+    async with client_of(server.url) as client:
+        assert await processed(client)
+        await client.send("settings", {"pipeline": "fault"})
+        applied = await client.message("settings_applied")
+        assert LATER not in applied["notes"]  # it is the worker that says so
+        [session] = server.manager.sessions.values()
+        await until(lambda: not session._worker.is_connected)
+
+
+async def test_who_waits_in_line_may_be_silent_and_has_its_time_on_the_place(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines, "IDLE_END", 1.5)
+    server = await start_server("identity", max_sessions=1)
+    async with client_of(server.url) as busy, client_of(server.url) as waiting, client_of(server.url) as last:
+        until_past = time.monotonic() + 2.5
+        while time.monotonic() < until_past:
+            await processed(busy)
+            await asyncio.sleep(0.1)
+        assert len(server.manager.sessions) == 3
+        await busy.socket.close()
+        await until(lambda: len(server.manager.admission.waiting) == 1)
+        seated = time.monotonic()
+        assert await close_code(waiting) == 1000  # it has shown nothing on its place, and another waits
+        assert time.monotonic() - seated >= 1.4
+        assert await processed(last)
 
 
 async def test_camera_that_pauses_is_released_and_comes_back(
@@ -541,17 +612,26 @@ async def test_socket_of_a_client_that_does_not_read_is_cut(
             async with asyncio.timeout(5):
                 await cut.wait()
             monkeypatch.setattr(ws_pictures, "CLOSE_TIMEOUT", 0.2)
+            cut.clear()
             await server.manager.end(session)
+            assert cut.is_set()
 
 
 async def test_session_ended_at_any_moment_of_connecting_leaves_nothing(start_server: StartServer) -> None:
     server = await start_server("identity")
+    async with RtcClient(server.url, 320, 240) as warm_up:
+        await warm_up.frames(2)
+    await until(lambda: not server.manager.sessions)
+    await asyncio.sleep(0.5)
+    tasks, before = len(asyncio.all_tasks()), Footprint.take()
     for step in range(8):
         async with RtcClient(server.url, 320, 240):
             await asyncio.sleep(step * 0.02)
             [session] = server.manager.sessions.values()
             await server.manager.end(session)
             assert not server.manager.sessions
+    await until(lambda: len(asyncio.all_tasks()) <= tasks)
+    assert not await asyncio.to_thread(lambda: leaked(before).get("descriptors"))
 
 
 async def test_offer_whose_answer_cannot_be_used_leaves_nothing(start_server: StartServer) -> None:

@@ -257,6 +257,62 @@ async def test_who_is_deadly_from_the_start_is_left_alone_until_other_settings_c
             assert server.worker_restarts == 2
 
 
+async def until_found_guilty(client: Client) -> None:
+    """It shows a picture to each worker."""
+    while (status := await client.message("status"))["reason"] != "apply_failed":
+        if status["state"] in ("running", "no_input"):
+            await client.socket.send(as_file(scene(64, 48)))
+
+
+async def test_who_is_deadly_is_so_after_a_reload_too(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webrtc_server.sessions.session.JOIN_TIMEOUT", 60.0)
+    server = await start_server("fault", prompt="crash")
+    async with client_of(server.url, "?client_id=me") as client:
+        await until_found_guilty(client)
+        async with client_of(server.url, "?client_id=me") as again:
+            assert (await again.message("status"))["reason"] == "apply_failed"
+            for _ in range(3):
+                assert not await painted(again)  # and at once: nobody is about to take it
+            assert server.worker_restarts == 2
+            await again.send("settings", {"prompt": "fine"})
+            await again.message("settings_applied")
+            await until_painted(again)
+    assert server.worker_restarts == 2
+
+
+async def test_a_reload_while_the_worker_hangs_is_no_way_out(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.policy.supervision.KILL_AFTER", 0.5)
+    monkeypatch.setattr("pipeline.policy.supervision.PREPARING_KILL_AFTER", 0.5)
+    server = await start_server("fault", prompt="hang")
+    async with client_of(server.url, "?client_id=me") as client:
+        await client.socket.send(as_file(scene(64, 48)))
+        while (await status_of(client, "passthrough"))["reason"] != "worker_stalled":
+            pass
+        async with client_of(server.url, "?client_id=me") as again:
+            await until_found_guilty(again)
+    assert server.worker_restarts == 2
+
+
+async def test_whose_picture_the_worker_hangs_at_is_not_let_go_meanwhile(
+    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webrtc_server.policy.deadlines.REST_AFTER", 2.5)
+    monkeypatch.setattr("pipeline.policy.supervision.KILL_AFTER", 2.0)
+    monkeypatch.setattr("pipeline.policy.supervision.PREPARING_KILL_AFTER", 2.0)
+    server = await start_server("fault", prompt="hang")
+    async with client_of(server.url) as client:
+        await client.socket.send(as_file(scene(64, 48)))
+        await server.worker_is("down", timeout=15)
+        [session] = server.manager.sessions.values()
+        async with asyncio.timeout(5):
+            while not session._worker._blame.is_suspect:
+                await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize("prompt", ["hang", "freeze", "hang-apply"])
 async def test_a_hang_is_told_within_two_seconds_and_ended(
     start_server: StartServer, prompt: str, monkeypatch: pytest.MonkeyPatch
@@ -355,13 +411,6 @@ async def test_a_pipeline_that_loads_for_long_is_waited_for(
     assert server.worker_restarts == 0
 
 
-async def pings(client: Client) -> None:
-    """Without a word for six seconds the worker is freed of the session, and the load of its wait."""
-    while True:
-        await client.send("ping", {"t": 1})
-        await asyncio.sleep(1)
-
-
 async def test_a_pipeline_that_hangs_while_it_loads_is_given_up(
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -372,13 +421,11 @@ async def test_a_pipeline_that_hangs_while_it_loads_is_given_up(
         for _ in range(12):
             assert await painted(client)
         await client.send("settings", {"pipeline": "fault"}, "choice")
-        alive = asyncio.create_task(pings(client))
         error = await client.message("error")
         assert error["code"] == "apply_failed"
         status = await status_of(client, "no_input")
         assert status["settings"]["pipeline"] == "identity"
         await until_painted(client)
-        alive.cancel()
     assert server.worker_restarts >= 2  # more if this machine is too busy to start one in that time
 
 

@@ -16,7 +16,7 @@ from webrtc_server.limits import IDLE_END, REST_AFTER, SILENCE_END, UNUSABLE_END
 class Signs:
     """When a session last gave signs of life, in seconds of the monotonic clock; None: not yet."""
 
-    connected: float
+    since: float  # it connected, or got its place: who is in line is not asked for pictures
     picture: float | None = None  # of any size
     word: float | None = None  # any message
     unusable_since: float | None = None  # the first of the pictures in a row, up to the newest, of an unusable size
@@ -39,10 +39,11 @@ class Verdict:
 
 def judge(signs: Signs, now: float, wanted: bool) -> Verdict:
     """`wanted`: others wait for the place of this session."""
-    picture = signs.connected if signs.picture is None else signs.picture
-    sign = picture if signs.word is None else max(picture, signs.word)
-    if signs.unusable_since is not None and picture - signs.unusable_since >= UNUSABLE_END:
+    newest = signs.since if signs.picture is None else signs.picture
+    if signs.unusable_since is not None and newest - signs.unusable_since >= UNUSABLE_END:
         return Verdict(end=End.UNUSABLE)
+    picture = max(signs.since, newest)
+    sign = picture if signs.word is None else max(picture, signs.word)
     if not signs.watched and now - sign >= SILENCE_END:
         return Verdict(end=End.SILENT)
     if (wanted or signs.camera_ended) and now - picture >= IDLE_END:

@@ -33,7 +33,7 @@ class ServerFacts:
     failure: str | None  # why nothing can be painted, and its code
     failure_code: Code
     phase: str  # of the worker
-    full: bool  # whether a newcomer would be refused
+    refusal: str | None  # why a newcomer would be, a sentence
     flows: tuple[Flow, ...]
 
 
@@ -48,8 +48,8 @@ def not_ready(facts: ServerFacts, now: float) -> list[tuple[Code, str]]:
         reasons.append((Code.WORKER_RESTARTING, f"the picture process is {facts.phase}"))
     elif (silence := _silence(facts.flows, now)) >= FRAME_OLD:
         reasons.append((Code.WORKER_RESTARTING, f"pictures come in and none was painted for {silence:.0f} s"))
-    if facts.full:
-        reasons.append((Code.CAPACITY, "all places are taken, and in line too"))
+    if facts.refusal is not None:
+        reasons.append((Code.CAPACITY, facts.refusal))
     return reasons
 
 

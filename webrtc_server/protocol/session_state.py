@@ -80,15 +80,15 @@ def derive(facts: Facts) -> Condition:
         return Condition("queued", None, message)
     if facts.refusal is not None and (facts.switching is None or not facts.worker_connected):
         return Condition("passthrough", Code.APPLY_FAILED, f"{facts.refusal} {CAMERA}")
+    if facts.worker_stalled:
+        message = f"The picture process does not answer; it is ended if it stays so. {CAMERA}"
+        return Condition("passthrough", Code.WORKER_STALLED, message)
     if not facts.worker_connected and facts.worker_ever_ready:
         message = "The picture process is being started again. You see your camera meanwhile."
         return Condition("passthrough", Code.WORKER_RESTARTING, message, facts.progress, facts.retry_in)
     if not facts.worker_connected:
         message = "The pipeline is being loaded. You see your camera meanwhile."
         return Condition("loading", None, message, facts.progress)
-    if facts.worker_stalled:
-        message = f"The picture process does not answer; it is ended if it stays so. {CAMERA}"
-        return Condition("passthrough", Code.WORKER_STALLED, message)
     if facts.switching is not None:
         return _while_switching(facts, f"Loading {facts.switching}{progress_words(facts.progress)}.")
     if facts.ever_had_input and not facts.has_input:

@@ -85,10 +85,16 @@ class Applier:
             raise ClientError(Code.APPLY_FAILED, "The pipeline did not answer in time.") from None
         finally:
             self._answer = None
+        if answer is None:  # in force, whoever was guilty of what came before
+            self._worker.keep(version, settings)
+            return []
+        if isinstance(answer, Applied) and self.refusal:  # it came between that answer and this line
+            answer, self.refusal = self.refusal, None
+            self._worker.apply(self.version, self.settings)
         if isinstance(answer, Rejected):
             self._worker.keep(self.version, self.settings)
             raise ClientError(known(answer.code), answer.message, answer.fix)
-        return answer.rebuilding if answer else []
+        return answer.rebuilding
 
     async def _answered(self, answer: asyncio.Future[Applied | Rejected | None]) -> Applied | Rejected | None:
         """As long as something is being loaded it may be what these settings need, or stand in its way; no load lasts
@@ -99,6 +105,16 @@ class Applier:
                 return answer.result()
             if not self._painters.supervisor.state.loads:
                 raise TimeoutError
+
+    @property
+    def is_under_way(self) -> bool:
+        """A message is being put into force."""
+        return self._turn.locked()
+
+    def follow(self, older: Applier) -> None:
+        """Take over from the session whose place this one takes what the worker client, which follows too, goes by."""
+        if self._worker.is_kept_away:
+            self.refusal = older.refusal
 
     def _set(self, settings: Settings) -> None:
         self.settings, self.version = settings, self.version + 1
@@ -113,7 +129,7 @@ class Applier:
     def roll_back(self, version: int) -> bool:
         """Put the last settings that worked into force, if those of `version`, which do not, still are."""
         working = self._working
-        if version != self.version or self._turn.locked() or working is None or working == self.settings:
+        if version != self.version or self.is_under_way or working is None or working == self.settings:
             return False
         self._set(working)
         self.notes = [] if self._worker.apply(self.version, self.settings) else [LATER]
@@ -135,16 +151,19 @@ class Applier:
     def lost(self, guilty: bool) -> ClientError | None:
         """The worker is gone; the next one starts with the newest settings, so they count as in force.
 
-        Not so if this session is guilty of it: what has just been asked for is rejected, otherwise the last settings
-        that worked are back in force, and if there are none nothing is painted until others come. The client is to be
-        told what this returns.
+        If this session is guilty of it, then by what has just been asked for, which is rejected, where the settings in
+        force have worked. Where they have not, it is they, and what was asked for may be the cure. Without such a
+        message the last settings that worked are back in force, and if there are none nothing is painted until others
+        come. The client is to be told what this returns.
         """
         self.painted, self.refusal = False, None
-        if not guilty:
-            if self._settle(self._asked, None):
-                self.notes = [LATER]
+        if guilty and self._working == self.settings:
+            if self._settle(self._asked, Rejected(self._asked, Code.APPLY_FAILED, DEADLY, OTHERS)):
+                return None
+        elif self._settle(self._asked, None):
+            self.notes = [LATER]
             return None
-        if self._settle(self._asked, Rejected(self._asked, Code.APPLY_FAILED, DEADLY, OTHERS)):
+        if not guilty:
             return None
         if self.roll_back(self.version):
             return ClientError(Code.APPLY_FAILED, f"{DEADLY} {ROLLED_BACK}", OTHERS)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pipeline.settings import Settings
-from webrtc_server.limits import CLOSE_TIMEOUT, CLOSING_SESSIONS, GATHER_TIMEOUT, TOMBSTONE_SECONDS, TOMBSTONES
+from webrtc_server.limits import CLIENT_ID_LENGTH, CLOSE_TIMEOUT, CLOSING_SESSIONS, GATHER_TIMEOUT
 from webrtc_server.observe.log import get_logger
 from webrtc_server.policy.admission import Admission, Refusal
 from webrtc_server.policy.deadlines import End, judge
@@ -22,6 +22,7 @@ from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.sessions.applier import checked
 from webrtc_server.sessions.painters import Painters
 from webrtc_server.sessions.session import Session
+from webrtc_server.sessions.tombstones import Tombstones
 from webrtc_server.sessions.view_id import in_log, view_id_for
 
 TICK = 0.5  # seconds
@@ -48,7 +49,7 @@ class SessionManager:
         self._max_sessions = max_sessions
         self._view_key = view_key
         self._left = asyncio.Event()  # set by each session that leaves
-        self._ended: OrderedDict[str, float] = OrderedDict()  # session_id -> when, oldest first
+        self._ended = Tombstones()
         self._closing: set[asyncio.Task[None]] = set()
         self._ticker: asyncio.Task[None] | None = None
         painters.supervisor.subscribe(lambda state: self._each(Session.refresh))  # after `painters` itself
@@ -58,10 +59,12 @@ class SessionManager:
         """How many sessions are painted at a time."""
         return self._max_sessions or self.painters.cost.places()
 
-    @property
-    def is_full(self) -> bool:
-        """Whether a newcomer would be turned away, for want of a place even in line."""
-        return self.admission.refusal(self.places) is not None
+    def refusal(self, older: Session[Any] | None = None) -> str | None:
+        """Why a newcomer would be turned away, a sentence; one that takes the place of `older` needs none."""
+        if len(self._closing) >= CLOSING_SESSIONS:  # or one that takes itself over without end would hold any number
+            return _REFUSALS[Refusal.PENDING]
+        refusal = self.admission.refusal(self.places) if older is None else None
+        return _REFUSALS[refusal] if refusal else None
 
     def start(self) -> None:
         self._ticker = asyncio.create_task(self._tick(), name="session ticker")
@@ -73,15 +76,15 @@ class SessionManager:
     def create(self, patch: dict[str, Any] | None, client_id: str | None = None) -> Session[Any]:
         """A new session, whose client is yet to connect: see `arrived`. One with the same `client_id` ends, and the new
         one stands where it stood, on its place or in line. Raises ClientError."""
+        if client_id is not None and not 1 <= len(client_id) <= CLIENT_ID_LENGTH:
+            message = f"client_id has 1 to {CLIENT_ID_LENGTH} characters."
+            raise ClientError(Code.BAD_MESSAGE, message, "Choose another one, or leave it out.")
         if self.draining:
             raise ClientError(Code.DRAINING, retry_after=RETRY_AFTER)
         change = checked(self.default_settings(), patch or {}, self.painters)
         older = self._of_client(client_id)
-        refusal = self.admission.refusal(self.places) if older is None else None
-        if len(self._closing) >= CLOSING_SESSIONS:  # or one that takes itself over without end would hold any number
-            refusal = Refusal.PENDING
-        if refusal:
-            raise ClientError(Code.CAPACITY, _REFUSALS[refusal], retry_after=RETRY_AFTER)
+        if refusal := self.refusal(older):
+            raise ClientError(Code.CAPACITY, refusal, retry_after=RETRY_AFTER)
         session: Session[Any] = Session(
             self.painters,
             change.settings,
@@ -93,6 +96,7 @@ class SessionManager:
         if older is None:
             self.admission.enter(session.session_id)
         else:
+            session.follow(older)
             self.admission.take_over(older.session_id, session.session_id)
             self.end_soon(older, Code.SESSION_ENDED)
             if session.session_id in self.admission.running:
@@ -110,9 +114,9 @@ class SessionManager:
     def _advance(self) -> None:
         now, places = time.monotonic(), self.places
         for session_id in self.admission.advance(places, now):
-            self.sessions[session_id].seat()
+            self._look_after(self.sessions[session_id], Session.seat)
         for session_id, place in self.admission.line(places).items():
-            self.sessions[session_id].stand(place)
+            self._look_after(self.sessions[session_id], partial(Session.stand, place=place))
 
     def _of_client(self, client_id: str | None) -> Session[Any] | None:
         if client_id is None:
@@ -128,8 +132,7 @@ class SessionManager:
 
     def has_ended(self, session_id: str) -> bool:
         """Whether a session of that id ended in the last five minutes."""
-        ended = self._ended.get(session_id)
-        return ended is not None and time.monotonic() - ended <= TOMBSTONE_SECONDS
+        return self._ended.has(session_id, time.monotonic())
 
     async def end(self, session: Session[Any], reason: Code | None = None) -> None:
         """Take it off the table at once and close it, within CLOSE_TIMEOUT or so; repeatable, does not raise.
@@ -151,12 +154,9 @@ class SessionManager:
             return False
         self._left.set()
         now = time.monotonic()
-        self._ended[session.session_id] = now
-        while len(self._ended) > TOMBSTONES:
-            self._ended.popitem(last=False)
+        self._ended.add(session.session_id, now)
         self.admission.leave(session.session_id, now)
-        if not self.draining:
-            self._advance()
+        self._advance()
         return True
 
     async def _close(self, session: Session[Any], reason: Code | None) -> None:
@@ -186,6 +186,7 @@ class SessionManager:
     async def close(self) -> None:
         """End every session; new ones are refused from now on. Repeatable."""
         self.draining = True
+        self.admission.waiting.clear()  # who leaves now makes no room for others
         if self._ticker:
             self._ticker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -203,7 +204,8 @@ class SessionManager:
     def _judge(self, session: Session[Any]) -> None:
         if session.signs is None:
             return  # the peer's own time to connect is running
-        verdict = judge(session.signs, time.monotonic(), wanted=bool(self.admission.waiting))
+        wanted = bool(self.admission.waiting) and session.session_id in self.admission.running
+        verdict = judge(session.signs, time.monotonic(), wanted)
         if verdict.end:
             self.end_soon(session, _ENDS[verdict.end])
         elif verdict.rests:
@@ -211,7 +213,10 @@ class SessionManager:
 
     def _each(self, act: Callable[[Session[Any]], None]) -> None:
         for session in list(self.sessions.values()):
-            try:
-                act(session)
-            except Exception:  # one session's trouble is not to stop the clock of all
-                logger.exception("session could not be looked after", session=in_log(session.view_id))
+            self._look_after(session, act)
+
+    def _look_after(self, session: Session[Any], act: Callable[[Session[Any]], None]) -> None:
+        try:
+            act(session)
+        except Exception:  # one session's trouble is not to stop the clock of all
+            logger.exception("session could not be looked after", session=in_log(session.view_id))

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pipeline.frame import Frame
 from pipeline.settings import Settings
@@ -92,7 +92,6 @@ class Session(Generic[P]):
         self._in_flight: dict[int, tuple[P, float]] = {}  # sequence -> picture, when it was given to the worker
         self._place: Place | None = None  # in line
         self._seated = False
-        self._resting = False
         self._join_until = float("-inf")  # until when pictures wait for the worker to take this session
         self._show_timer: asyncio.TimerHandle | None = None  # of a session in line
         self._shown_at = float("-inf")
@@ -137,7 +136,7 @@ class Session(Generic[P]):
             self._waiting.put(picture)
             self._show_waiting_when_due(now)
             return
-        if self._seated and self._resting:
+        if self._seated and self._worker.is_resting:
             self._wake(now)
         if self._worker.takes_pictures or self._is_joining(now):
             self._waiting.put(picture)
@@ -246,24 +245,40 @@ class Session(Generic[P]):
 
     def seat(self) -> None:
         """On a place: it is painted from now on."""
+        now = time.monotonic()
         self._place, self._seated = None, True
-        self._wake(time.monotonic())
+        if self.signs is not None:
+            self.signs.since = now
+        self._wake(now)
         self.refresh()
 
+    def follow(self, older: Session[Any]) -> None:
+        """It takes the place of `older`, and what that one's settings have done to the worker is not forgotten."""
+        self._worker.follow(older._worker)
+        self._applier.follow(older._applier)
+
     def rest(self) -> None:
-        """It is silent: free what the worker holds for it, until the next picture. Repeatable."""
-        if self._seated and not self._resting:
-            self._resting = True
+        """It is silent: free what the worker holds for it, until the next picture. Repeatable, and to be repeated.
+
+        Nothing happens while the worker owes an answer to a settings message, nor while it stands still, is being
+        started or loads something: that may be because of this session, which then is not to get away.
+        """
+        worker = self._painters.supervisor.state
+        is_idle = worker.phase == "ready" and not worker.loads and not self._applier.is_under_way
+        if self._seated and not self._worker.is_resting and is_idle:
             self._worker.rest()
             self.refresh()
 
     def _wake(self, now: float) -> None:
-        self._resting, self._join_until = False, now + JOIN_TIMEOUT
+        self._join_until = now + JOIN_TIMEOUT
         self._worker.wake()
 
     def _is_joining(self, now: float) -> bool:
         """Whether a worker that is ready is about to take this session."""
-        return now < self._join_until and self._painters.supervisor.state.phase == "ready"
+        return now < self._join_until and self._is_welcome()
+
+    def _is_welcome(self) -> bool:
+        return self._painters.supervisor.state.phase == "ready" and not self._worker.is_kept_away
 
     def flow(self, now: float) -> Flow | None:
         """What `readyz` goes by; None unless pictures come that the worker is to paint."""
@@ -420,7 +435,7 @@ class Session(Generic[P]):
         models = self._painters.models
         refusal = self._applier.refusal
         now = time.monotonic()
-        would_join = self._is_joining(now) or (self._resting and worker.phase == "ready")
+        would_join = self._is_joining(now) or (self._seated and self._worker.is_resting and self._is_welcome())
         return derive(
             Facts(
                 worker_connected=self._worker.is_connected or would_join,
@@ -437,7 +452,7 @@ class Session(Generic[P]):
                 retry_in=worker.retry_in,
                 switching=models.switching.title if models.switching else None,
                 switching_mine=self.settings.pipeline == models.pipeline,
-                painted=self._applier.painted,
+                painted=self._applier.painted or would_join,
                 refusal=refusal.message if refusal else None,
                 load_failure=models.failure(now),
                 place=self._place.number if self._place else None,

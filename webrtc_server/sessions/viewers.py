@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Protocol
 
-from webrtc_server.limits import CLOSE_TIMEOUT, TOMBSTONE_SECONDS, TOMBSTONES, VIEWERS_PER_SESSION
+from webrtc_server.limits import CLOSE_TIMEOUT, VIEWERS_PER_SESSION
 from webrtc_server.observe.log import get_logger
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.rtc.relay import Broadcast
+from webrtc_server.sessions.tombstones import Tombstones
 from webrtc_server.sessions.view_id import in_log
 
 RETRY_AFTER = 5  # seconds, told to those who find no place
@@ -39,7 +39,7 @@ class Viewers:
         self._most = most
         self._videos: dict[str, Broadcast] = {}  # view_id -> what there is to see
         self._entries: dict[str, _Entry] = {}  # by viewer id
-        self._ended: OrderedDict[str, float] = OrderedDict()  # viewer id -> when, oldest first
+        self._ended = Tombstones()
         self._closing: set[asyncio.Task[None]] = set()
         self.draining = False
 
@@ -73,17 +73,14 @@ class Viewers:
 
     def has_ended(self, viewer_id: str) -> bool:
         """Whether a viewer of that id ended in the last five minutes."""
-        ended = self._ended.get(viewer_id)
-        return ended is not None and time.monotonic() - ended <= TOMBSTONE_SECONDS
+        return self._ended.has(viewer_id, time.monotonic())
 
     async def end(self, viewer_id: str) -> None:
         """Bounded, repeatable, does not raise."""
         entry = self._entries.pop(viewer_id, None)
         if entry is None:
             return
-        self._ended[viewer_id] = time.monotonic()
-        while len(self._ended) > TOMBSTONES:
-            self._ended.popitem(last=False)
+        self._ended.add(viewer_id, time.monotonic())
         if entry.viewer is None:
             return
         try:

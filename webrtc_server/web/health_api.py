@@ -35,7 +35,7 @@ class HealthApi:
             painters.failure,
             painters.failure_code,
             painters.supervisor.state.phase,
-            manager.is_full,
+            manager.refusal(),
             tuple(flow for session in manager.sessions.values() if (flow := session.flow(now))),
         )
         reasons = [{"code": code, "detail": detail} for code, detail in not_ready(facts, now)]

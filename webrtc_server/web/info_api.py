@@ -49,10 +49,11 @@ class InfoApi:
         ]
 
     async def status(self, request: web.Request) -> web.Response:
-        worker = self._painters.supervisor.state
+        painters = self._painters
+        not_ready = "degraded" if painters.failure or painters.ever_ready else "loading"
         return web.json_response(
             {
-                "state": "running" if worker.phase == "ready" else "degraded" if self._painters.failure else "loading",
+                "state": "running" if painters.supervisor.state.phase == "ready" else not_ready,
                 "pipeline": self._painters.default,
                 "reason": self._painters.reason,
                 "pipelines": self._painters.available,

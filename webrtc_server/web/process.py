@@ -105,5 +105,6 @@ async def _serve(config: Config, pipeline: str, reason: str, worker_module: str)
         async with signals.until_hurried(HURRIED_STOP_TIMEOUT):  # a worker that is asked twice to end is killed
             await asyncio.gather(end_sessions(app), app[SUPERVISOR].close())
     finally:
-        await runner.cleanup()  # only now does the address fall silent
+        async with signals.until_hurried(HURRIED_STOP_TIMEOUT):
+            await runner.cleanup()  # only now does the address fall silent
     return 0

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from pipeline.videoframe import VideoPicture
-from webrtc_server.limits import CLIENT_ID_LENGTH, OFFER_BYTES
+from webrtc_server.limits import OFFER_BYTES
 from webrtc_server.protocol.error_codes import Code
 from webrtc_server.protocol.sdp_guard import plan
 from webrtc_server.rtc.reach import Reach
@@ -26,7 +26,7 @@ class OfferBody(BaseModel):
     sdp: str
     type: Literal["offer"]
     settings: dict[str, Any] | None = None
-    client_id: str | None = Field(default=None, min_length=1, max_length=CLIENT_ID_LENGTH)
+    client_id: str | None = None
 
 
 class SessionApi:

@@ -12,9 +12,8 @@ import secrets
 
 from aiohttp import web
 
-from webrtc_server.limits import CLIENT_ID_LENGTH, JSON_BYTES, SDP_BYTES
+from webrtc_server.limits import JSON_BYTES, SDP_BYTES
 from webrtc_server.protocol import whip
-from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.rtc.reach import Reach
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.web.body import read_text
@@ -46,12 +45,8 @@ class WhipApi:
 
     async def publish(self, request: web.Request) -> web.Response:
         """A complete offer in, a complete answer out."""
-        client_id = request.query.get(whip.CLIENT_ID)
-        if client_id is not None and not 1 <= len(client_id) <= CLIENT_ID_LENGTH:
-            raise ClientError(
-                Code.BAD_MESSAGE, f"client_id has 1 to {CLIENT_ID_LENGTH} characters.", "Choose a shorter one."
-            )
         sdp = await read_text(request, SDP_TYPE, SDP_BYTES)
+        client_id = request.query.get(whip.CLIENT_ID)
         session, answer = await self._sessions.open(sdp, whip.settings(request.query), client_id)
         headers = {"Location": f"/whip/sessions/{session.session_id}", "ETag": f'"{secrets.token_hex(8)}"'}
         response = self._with_links(web.Response(status=201, text=answer, content_type=SDP_TYPE, headers=headers))

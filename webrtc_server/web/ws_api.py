@@ -6,9 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import WSMsgType, web
 
-from webrtc_server.limits import CLIENT_ID_LENGTH, WS_HEARTBEAT, WS_MESSAGE_BYTES
+from webrtc_server.limits import WS_HEARTBEAT, WS_MESSAGE_BYTES
 from webrtc_server.policy.tokens import SUBPROTOCOL
-from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.transports.ws_pictures import WebSocketTransport
 
@@ -33,7 +32,7 @@ class WebSocketApi:
         )
         if not socket.can_prepare(request).ok:
             raise web.HTTPUpgradeRequired(reason="This address speaks WebSocket only.")
-        session = self._manager.create(None, _client_id(request))
+        session = self._manager.create(None, request.query.get("client_id"))
         try:
             await socket.prepare(request)
             self._manager.arrived(session, watched=True)
@@ -47,10 +46,3 @@ class WebSocketApi:
         finally:
             await self._manager.end(session)
         return socket
-
-
-def _client_id(request: web.Request) -> str | None:
-    given = request.query.get("client_id")
-    if given is not None and not 1 <= len(given) <= CLIENT_ID_LENGTH:
-        raise ClientError(Code.BAD_MESSAGE, f"client_id has 1 to {CLIENT_ID_LENGTH} characters.")
-    return given
