@@ -3,6 +3,7 @@
 import { Client, randomId } from "./client.js";
 import { Controls } from "./controls.js";
 import { make, writeTexts } from "./dom.js";
+import { isCameraProblem } from "./errors.js";
 import { addHelp } from "./help.js";
 import { Keys } from "./keys.js";
 import { Ledger } from "./ledger.js";
@@ -12,9 +13,10 @@ import { addPreferences } from "./preferences.js";
 import { asProblem } from "./protocol.js";
 import { ServerError } from "./signalling.js";
 import { addSoften } from "./soften.js";
-import { listSources, onSourcesChanged, openSource, TEST_CARD } from "./source.js";
+import { listSources, onSourcesChanged, openSource, shownChoice, standsIn, TEST_CARD } from "./source.js";
 import { bitrates, concern, FrameCounter, latencyParts, losses } from "./stats.js";
 import { Store } from "./store.js";
+import { SourceSwitch } from "./switch.js";
 import { bestLanguage, isLanguage, language, t, useLanguage } from "./texts.js";
 import { addPictureTools } from "./tools/picture_tools.js";
 import { addPromptTools } from "./tools/prompt_tools.js";
@@ -60,6 +62,8 @@ const client = new Client({
   clientId: takeClientId(),
   settings: () => store.saved,
 });
+
+const sources = new SourceSwitch(client, openSource);
 
 /** @type {import("./page.js").Page} */
 const page = {
@@ -219,9 +223,16 @@ function drawControls() {
   controls.notes(client.status?.notes ?? []);
 }
 
-async function drawSources() {
-  const inUse = client.source?.getVideoTracks()[0]?.getSettings().deviceId;
-  view.sources(await listSources(), view.source.value || inUse || "");
+async function drawSources(chosen = view.source.value) {
+  view.sources(await listSources(), chosen);
+}
+
+/** @param {MediaStream} stream that was opened; only now the cameras have names */
+function nameSource(stream) {
+  const deviceId = stream.getVideoTracks()[0]?.getSettings().deviceId;
+  if (standsIn(sources.sent, deviceId)) view.notice(t("source.other"));
+  sources.sent = shownChoice(sources.sent, deviceId);
+  drawSources(sources.sent);
 }
 
 function start() {
@@ -229,8 +240,8 @@ function start() {
   view.trouble(null);
   loadSchema();
   client.start(async () => {
-    const stream = await openSource(view.source.value);
-    drawSources(); // now the cameras have names
+    const stream = await sources.open(view.source.value);
+    nameSource(stream);
     return stream;
   });
 }
@@ -256,12 +267,22 @@ async function signIn(event) {
 }
 
 async function swapSource() {
-  if (client.source === null) return;
+  if (view.problem && isCameraProblem(view.problem)) view.trouble(null);
   try {
-    await client.replaceSource(await openSource(view.source.value, client.source));
+    await sources.swap(view.source.value);
+    if (client.source) nameSource(client.source);
   } catch (error) {
+    drawSources(sources.sent);
     view.trouble(asProblem(error));
   }
+}
+
+/** Out of an error: the source alone where the session goes on without it. @param {string} choice */
+function tryAgain(choice) {
+  view.source.value = choice;
+  view.start.focus(); // the button that was pressed is about to go
+  if (client.source) swapSource();
+  else start();
 }
 
 /** For a report of a fault: what happened, never what was typed. */
@@ -378,16 +399,13 @@ function takeClientId() {
 }
 
 view.start.onclick = startOrStop;
-view.again.onclick = start;
+view.again.onclick = () => tryAgain(client.source ? sources.wanted : view.source.value);
 view.retry.onclick = () => client.retryNow();
 view.reset.onclick = reset;
 view.copy.onclick = copyDetails;
-view.source.onchange = swapSource;
+view.source.onchange = () => client.source && swapSource();
 view.signin.onsubmit = signIn;
-view.useCard.onclick = () => {
-  view.source.value = TEST_CARD;
-  start();
-};
+view.useCard.onclick = () => tryAgain(TEST_CARD);
 view.form.addEventListener("submit", (event) => event.preventDefault());
 onSourcesChanged(drawSources);
 addEventListener("online", () => client.retryNow());

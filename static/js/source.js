@@ -132,6 +132,24 @@ export async function listSources() {
 }
 
 /**
+ * What a list of sources is to show as chosen: a camera by its own id, which may be another than the one asked for.
+ * @param {string} choice @param {string} [deviceId] of the track that was opened for it
+ */
+export function shownChoice(choice, deviceId) {
+  return isDevice(choice) || choice === ANY_CAMERA ? (deviceId ?? choice) : choice;
+}
+
+/** Whether a camera was opened in place of one that is not there any more. @param {string} choice @param {string} [deviceId] */
+export function standsIn(choice, deviceId) {
+  return isDevice(choice) && deviceId !== undefined && deviceId !== choice;
+}
+
+/** @param {string} choice */
+function isDevice(choice) {
+  return ![TEST_CARD, SCREEN, VIDEO_FILE, FRONT, BACK, ANY_CAMERA].includes(choice);
+}
+
+/**
  * Before the first permission browsers hide ids and names: then there is one nameless entry for all cameras.
  * @param {Device[]} devices @param {Abilities} abilities @returns {Choice[]}
  */

@@ -36,6 +36,7 @@ export class View {
   #trouble = find("trouble", HTMLElement);
   /** @type {Problem | null} */
   #problem = null;
+  #running = false;
 
   constructor() {
     // The tiles take the result's shape, and the camera tile shows the part of the picture that is painted.
@@ -54,6 +55,7 @@ export class View {
    */
   render({ session, status, source }, { seen, locked, concern }) {
     const running = session.phase !== "idle" && session.phase !== "failed";
+    this.#running = running;
     this.start.textContent = t(running ? "stop" : "start");
     this.start.classList.toggle("running", running);
     this.#stage.dataset.fit = String(status?.settings.fit ?? "crop");
@@ -109,6 +111,7 @@ export class View {
     const fields = problem.fields.map(({ field, message }) => make("li", {}, `${field}: ${message}`));
     find("trouble-fields", HTMLElement).replaceChildren(...fields);
     this.useCard.hidden = !isCameraProblem(problem);
+    this.again.hidden = this.#running && !isCameraProblem(problem); // what runs was not ended by it
     this.copy.textContent = t("trouble.copy");
   }
 

@@ -169,8 +169,9 @@ function range(property, names, emit) {
     show();
   };
   input.oninput = () => {
+    shown = value(); // else the next `adapt` would put it back
     show();
-    emit(value(), false);
+    emit(shown, false);
   };
   input.onchange = () => emit(value(), true);
   return {

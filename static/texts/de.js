@@ -18,6 +18,7 @@ export default {
   "source.back": "Hintere Kamera",
   "source.screen": "Bildschirm oder Fenster",
   "source.file": "Videodatei",
+  "source.other": "Die gewählte Kamera ist nicht mehr da; eine andere wird benutzt.",
   "settings.region": "Einstellungen",
   "settings.reset": "Zurück zu den Vorgaben des Servers",
   "settings.tools": "Prompt-Werkzeuge",
@@ -256,12 +257,12 @@ export default {
   "problem.camera/insecure_context.fix":
     "Öffne auf der Maschine des Servers {local}; von anderswo nimm https. Das Testbild geht auch hier.",
   "problem.source/screen-denied": "Der Bildschirm wurde nicht geteilt.",
-  "problem.source/screen-denied.fix": "Drücke Start und wähle einen Bildschirm oder ein Fenster.",
+  "problem.source/screen-denied.fix": "Versuche es noch einmal und wähle einen Bildschirm oder ein Fenster.",
   "problem.source/screen": "Der Bildschirm ließ sich nicht aufnehmen.",
   "problem.source/screen.fix":
     "Erlaube dem Browser in den Systemeinstellungen, den Bildschirm aufzunehmen, oder wähle eine andere Quelle.",
   "problem.source/no-file": "Es wurde keine Videodatei gewählt.",
-  "problem.source/no-file.fix": "Drücke Start und wähle eine, oder nimm das Testbild.",
+  "problem.source/no-file.fix": "Versuche es noch einmal und wähle eine, oder nimm das Testbild.",
   "problem.source/file": "Diese Datei ließ sich nicht als Video abspielen.",
   "problem.source/file.fix": "Wähle eine andere: MP4 mit H.264 und WebM gehen in den meisten Browsern.",
   "problem.unreachable": "Der Server unter {origin} antwortet nicht.",

@@ -19,6 +19,7 @@ export default {
   "source.back": "Back camera",
   "source.screen": "Screen or window",
   "source.file": "Video file",
+  "source.other": "The camera you chose is not there any more; another one is used.",
   "settings.region": "Settings",
   "settings.reset": "Back to the server's defaults",
   "settings.tools": "Prompt tools",
@@ -253,12 +254,12 @@ export default {
   "problem.camera/insecure_context.fix":
     "On the server's own machine open {local}; from elsewhere use https. The test card works here too.",
   "problem.source/screen-denied": "The screen was not shared.",
-  "problem.source/screen-denied.fix": "Press Start and choose a screen or a window.",
+  "problem.source/screen-denied.fix": "Try again and choose a screen or a window.",
   "problem.source/screen": "The screen could not be captured.",
   "problem.source/screen.fix":
     "Allow screen recording for the browser in your system's settings, or choose another source.",
   "problem.source/no-file": "No video file was chosen.",
-  "problem.source/no-file.fix": "Press Start and choose one, or use the test card.",
+  "problem.source/no-file.fix": "Try again and choose one, or use the test card.",
   "problem.source/file": "This file could not be played as video.",
   "problem.source/file.fix": "Choose another one: MP4 with H.264 and WebM play in most browsers.",
   "problem.unreachable": "The server at {origin} does not answer.",

@@ -2,7 +2,16 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ANY_CAMERA, BACK, choices, FRONT, wishes } from "../../static/js/source.js";
+import {
+  ANY_CAMERA,
+  BACK,
+  choices,
+  FRONT,
+  shownChoice,
+  standsIn,
+  TEST_CARD,
+  wishes,
+} from "../../static/js/source.js";
 
 const camera = (deviceId, label = "") => ({ kind: "videoinput", deviceId, label });
 const values = (devices, abilities) => choices(devices, abilities).map(({ value }) => value);
@@ -41,4 +50,13 @@ test("a camera that refuses is asked for less, in the end any will do", () => {
     { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } },
     {},
   ]);
+});
+
+test("the list names the camera that is really used, and a stand-in is told", () => {
+  const used = (choice, deviceId) => [shownChoice(choice, deviceId), standsIn(choice, deviceId)];
+  assert.deepEqual(used("a", "a"), ["a", false]);
+  assert.deepEqual(used("gone", "b"), ["b", true]);
+  assert.deepEqual(used(ANY_CAMERA, "b"), ["b", false]);
+  assert.deepEqual(used("a", undefined), ["a", false]);
+  for (const choice of [FRONT, TEST_CARD]) assert.deepEqual(used(choice, "x"), [choice, false]);
 });
