@@ -6,7 +6,7 @@
 //         `message` `detail` is { message, first }: whatever the server says; `first` of its connection
 //         `refused` `detail` is a Problem: settings that the server does not take; what `settings()` says then is sent
 
-import { cameraEndedProblem, lostProblem, newerServerProblem, unsupportedProblem } from "./errors.js";
+import { lostProblem, newerServerProblem, sourceEndedProblem, unsupportedProblem } from "./errors.js";
 import { Peer } from "./peer.js";
 import { asProblem, decode, encode, PROTOCOL } from "./protocol.js";
 import { IDLE, step } from "./session.js";
@@ -302,9 +302,11 @@ export class Client extends EventTarget {
   /** @param {MediaStream} stream */
   #useSource(stream) {
     this.source = stream;
+    const [track] = stream.getVideoTracks();
+    const shared = track?.getSettings().displaySurface !== undefined;
     // `ended` comes only when the device goes away, never from our own stop().
-    stream.getVideoTracks()[0]?.addEventListener("ended", () => {
-      if (this.source === stream) this.#dispatch({ type: "ended", problem: cameraEndedProblem() });
+    track?.addEventListener("ended", () => {
+      if (this.source === stream) this.#dispatch({ type: "ended", problem: sourceEndedProblem(shared) });
     });
     this.#tell("change");
   }

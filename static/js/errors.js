@@ -43,7 +43,7 @@ export function cameraProblem(error) {
   return problem(`camera/${CAMERA_ERRORS.includes(name) ? name : "Error"}`);
 }
 
-/** @param {"screen-denied" | "screen" | "no-file" | "file"} what */
+/** @param {"screen-denied" | "screen-ended" | "screen" | "no-file" | "file"} what */
 export function sourceProblem(what) {
   return problem(`source/${what}`);
 }
@@ -84,8 +84,9 @@ export function noSocketProblem() {
   return problem("ws_failed", true);
 }
 
-export function cameraEndedProblem() {
-  return problem("camera/ended");
+/** @param {boolean} shared whether it was a screen, which people stop to share */
+export function sourceEndedProblem(shared) {
+  return shared ? sourceProblem("screen-ended") : problem("camera/ended");
 }
 
 export function newerServerProblem() {

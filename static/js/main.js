@@ -14,7 +14,7 @@ import { asProblem } from "./protocol.js";
 import { ServerError } from "./signalling.js";
 import { addSoften } from "./soften.js";
 import { listSources, onSourcesChanged, openSource, shownChoice, standsIn, TEST_CARD } from "./source.js";
-import { bitrates, concern, FrameCounter, latencyParts, losses } from "./stats.js";
+import { bitrates, CALM, concern, FrameCounter, lasting, latencyParts, losses, worryOn } from "./stats.js";
 import { Store } from "./store.js";
 import { SourceSwitch } from "./switch.js";
 import { bestLanguage, isLanguage, language, t, useLanguage } from "./texts.js";
@@ -31,7 +31,6 @@ const TOKEN = "live-diffusion.token";
 const LANGUAGE = "live-diffusion.language";
 const STATS_INTERVAL_S = 1;
 const CHARTED = 60; // readings, one a second
-const CONCERN_AFTER = 5; // readings in a row: a moment of trouble is no news
 
 const view = new View();
 const local = storage("localStorage");
@@ -52,8 +51,7 @@ let serverStats = null;
 let locked = false;
 /** Whether a picture of this connection has been shown. */
 let pictured = false;
-/** @type {{ text: string, readings: number }} what keeps the picture from being good, and for how long */
-let worry = { text: "", readings: 0 };
+let worry = CALM;
 /** @type {(() => void)[]} */
 const relabels = [];
 
@@ -109,7 +107,8 @@ client.addEventListener("refused", (event) => {
 });
 
 function render() {
-  view.render(client, { seen: pictured, locked, concern: worry.readings >= CONCERN_AFTER ? worry.text : "" });
+  const shown = lasting(worry);
+  view.render(client, { seen: pictured, locked, concern: shown ? t(shown.key, shown.values) : "" });
 }
 
 /** A picture was shown: only that is the proof that all of it works. */
@@ -264,6 +263,7 @@ async function signIn(event) {
   await loadSchema();
   if (started) start();
   render();
+  if (view.signin.hidden) view.start.focus(); // the form that had the focus is gone
 }
 
 async function swapSource() {
@@ -285,7 +285,7 @@ function tryAgain(choice) {
   else start();
 }
 
-/** For a report of a fault: what happened, never what was typed. */
+/** For a report of a fault: what happened, and what was typed only where that is wished. */
 async function copyDetails() {
   const { phase, via, attempt } = client.session;
   const { state, reason, pipeline, device, model } = client.status ?? {};
@@ -294,9 +294,15 @@ async function copyDetails() {
     session: { phase, via, attempt },
     status: client.status && { state, reason, pipeline, device, model },
     browser: navigator.userAgent,
+    ...(view.withPrompt.checked && { prompt: page.settings().prompt, prompts: page.settings().prompts }),
   };
-  await navigator.clipboard.writeText(JSON.stringify(details, null, 2));
-  view.copy.textContent = t("trouble.copied");
+  const text = JSON.stringify(details, null, 2);
+  try {
+    await navigator.clipboard.writeText(text);
+    view.copy.textContent = t("trouble.copied");
+  } catch {
+    view.showDetails(text); // a page that is not secure has no clipboard
+  }
 }
 
 /** @param {import("./texts.js").Language} code */
@@ -328,7 +334,7 @@ async function drawNumbers() {
   if (!now || client.status === null) {
     reading = null;
     latencies = [];
-    worry = { text: "", readings: 0 };
+    worry = CALM;
     view.chart(latencies);
     return view.numbers("–", "–", []);
   }
@@ -344,9 +350,9 @@ async function drawNumbers() {
     ...moreNumbers(before, now, loss),
   ]);
   view.chart(latencies);
-  worryAbout(
-    concern({ loss: Math.max(loss.up ?? 0, loss.down ?? 0), cameraFps: now.cameraFps, server: serverStats }),
-  );
+  const lost = Math.max(loss.up ?? 0, loss.down ?? 0);
+  worry = worryOn(worry, concern({ loss: lost, cameraFps: now.cameraFps, server: serverStats }));
+  render();
 }
 
 /**
@@ -374,13 +380,6 @@ function moreNumbers(before, now, loss) {
   return rows;
 }
 
-/** @param {ReturnType<typeof concern>} found */
-function worryAbout(found) {
-  const text = found ? t(found.key, found.values) : "";
-  worry = { text: text || worry.text, readings: text ? worry.readings + 1 : 0 };
-  render();
-}
-
 /** @param {unknown} a @param {unknown} b */
 function same(a, b) {
   return JSON.stringify(a) === JSON.stringify(b);
@@ -400,7 +399,10 @@ function takeClientId() {
 
 view.start.onclick = startOrStop;
 view.again.onclick = () => tryAgain(client.source ? sources.wanted : view.source.value);
-view.retry.onclick = () => client.retryNow();
+view.retry.onclick = () => {
+  view.start.focus(); // this button goes with the wait
+  client.retryNow();
+};
 view.reset.onclick = reset;
 view.copy.onclick = copyDetails;
 view.source.onchange = () => client.source && swapSource();

@@ -153,6 +153,31 @@ export function concern({ loss, cameraFps, server }) {
   return null;
 }
 
+const BAD_READINGS = 5; // in a row: a moment of trouble is no news
+const GOOD_READINGS = 5; // in a row: nor is a moment without
+
+/** @typedef {NonNullable<ReturnType<typeof concern>>} Concern */
+/** @typedef {{ concern: Concern | null, bad: number, good: number }} Worry a concern that lasts, or begins to */
+
+/** @type {Worry} */
+export const CALM = { concern: null, bad: 0, good: 0 };
+
+/**
+ * The worry after one more reading. It keeps the numbers it began with: the line that shows them is read out.
+ * @param {Worry} worry @param {Concern | null} found @returns {Worry}
+ */
+export function worryOn(worry, found) {
+  const same = found !== null && found.key === worry.concern?.key;
+  if (same) return { ...worry, bad: worry.bad + 1, good: 0 };
+  if (lasting(worry) && worry.good + 1 < GOOD_READINGS) return { ...worry, good: worry.good + 1 };
+  return found ? { concern: found, bad: 1, good: 0 } : CALM;
+}
+
+/** What is to be shown of it. @param {Worry} worry @returns {Concern | null} */
+export function lasting({ concern, bad }) {
+  return bad >= BAD_READINGS ? concern : null;
+}
+
 /**
  * The points of an SVG polyline, oldest first, in a box of `width` by `height`; the largest value touches its top.
  * @param {number[]} values @param {number} most how many fit into the width @param {number} width @param {number} height

@@ -26,6 +26,7 @@ export class View {
   again = find("again", HTMLButtonElement);
   useCard = find("use-card", HTMLButtonElement);
   copy = find("copy", HTMLButtonElement);
+  withPrompt = find("with-prompt", HTMLInputElement);
   reset = find("reset", HTMLButtonElement);
   form = find("form", HTMLFormElement);
   signin = find("signin", HTMLFormElement);
@@ -81,7 +82,7 @@ export class View {
     if (name === "signin" && before !== name) this.token.focus();
     if (name === "error") this.trouble(session.problem);
     else if (name === "signin" || session.phase !== "live") this.trouble(null);
-    if (name === "error" && before !== name) this.#trouble.focus();
+    if (name === "error" && before !== name) find("trouble-message", HTMLElement).focus();
   }
 
   /** Beside the state line, not in it: nobody wants each second read out. @param {Session} session @param {number} now */
@@ -113,6 +114,15 @@ export class View {
     this.useCard.hidden = !isCameraProblem(problem);
     this.again.hidden = this.#running && !isCameraProblem(problem); // what runs was not ended by it
     this.copy.textContent = t("trouble.copy");
+    find("details", HTMLElement).hidden = true;
+  }
+
+  /** To be copied by hand. @param {string} text */
+  showDetails(text) {
+    const area = find("details", HTMLTextAreaElement);
+    area.hidden = false;
+    area.value = text;
+    area.select();
   }
 
   /** What is shown as an error, if anything. */

@@ -84,9 +84,12 @@ export default {
   "progress.known": "{stage}: {done} von {total} {unit}",
   "progress.left": "{progress}, noch etwa {time}",
 
+  "trouble.title": "Etwas ging schief.",
   "trouble.retry": "Noch einmal",
   "trouble.copy": "Einzelheiten kopieren",
   "trouble.copied": "Kopiert",
+  "trouble.with-prompt": "mit dem Prompt",
+  "trouble.details": "Einzelheiten, zum Kopieren",
 
   "signin.title": "Anmelden",
   "signin.token": "Zugangswort",
@@ -253,6 +256,9 @@ export default {
   "problem.camera/Error.fix": "Versuche eine andere Kamera oder nimm das Testbild.",
   "problem.camera/ended": "Die Kamera wurde abgezogen oder weggenommen.",
   "problem.camera/ended.fix": "Wähle eine andere Kamera und drücke Start.",
+  "problem.source/screen-ended": "Die Freigabe des Bildschirms wurde beendet.",
+  "problem.source/screen-ended.fix":
+    "Versuche es noch einmal, um ihn wieder zu teilen, oder wähle eine andere Quelle.",
   "problem.camera/insecure_context": "Browser geben nur sicheren Seiten eine Kamera, und {origin} ist keine.",
   "problem.camera/insecure_context.fix":
     "Öffne auf der Maschine des Servers {local}; von anderswo nimm https. Das Testbild geht auch hier.",

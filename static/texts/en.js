@@ -83,9 +83,12 @@ export default {
   "progress.known": "{stage}: {done} of {total} {unit}",
   "progress.left": "{progress}, about {time} left",
 
+  "trouble.title": "Something went wrong.",
   "trouble.retry": "Try again",
   "trouble.copy": "Copy details",
   "trouble.copied": "Copied",
+  "trouble.with-prompt": "with the prompt",
+  "trouble.details": "Details, to be copied",
 
   "signin.title": "Sign in",
   "signin.token": "Access token",
@@ -250,6 +253,8 @@ export default {
   "problem.camera/Error.fix": "Try another camera, or use the test card.",
   "problem.camera/ended": "The camera was unplugged or taken away.",
   "problem.camera/ended.fix": "Choose another camera and press Start.",
+  "problem.source/screen-ended": "The sharing of the screen was ended.",
+  "problem.source/screen-ended.fix": "Try again to share it once more, or choose another source.",
   "problem.camera/insecure_context": "Browsers give a camera to secure pages only, and {origin} is not one.",
   "problem.camera/insecure_context.fix":
     "On the server's own machine open {local}; from elsewhere use https. The test card works here too.",

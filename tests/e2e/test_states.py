@@ -131,11 +131,12 @@ def test_a_camera_that_fails(open_page: Open, error: str, text: str, fix: str) -
     trouble = watched.page.locator("#trouble")
     expect(trouble).to_contain_text(text)
     expect(trouble).to_contain_text(fix)
-    expect(trouble).to_be_focused()
+    expect(watched.page.locator("#trouble-message")).to_be_focused()
     watched.until_state("Stopped")
     if error == "NotReadableError":
         accessible(watched, "error")
     watched.page.click("#use-card")
+    expect(watched.page.locator("#start")).to_be_focused()
     watched.until_live()
     expect(trouble).to_be_hidden()
 
@@ -146,6 +147,23 @@ def test_a_camera_that_is_taken_away(open_page: Open) -> None:
         "document.getElementById('camera').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))"
     )
     expect(watched.page.locator("#trouble")).to_contain_text("The camera was unplugged or taken away.")
+
+
+def test_a_screen_that_is_shared_no_more(open_page: Open) -> None:
+    screen = """navigator.mediaDevices.getDisplayMedia = async () => {
+      const stream = await navigator.mediaDevices.getUserMedia({ video: true });
+      stream.getVideoTracks()[0].getSettings = () => ({ displaySurface: "window" });
+      return stream;
+    }"""
+    watched = open_page(before=lambda page: (page.add_init_script(screen), talking(page)))
+    watched.page.select_option("#source", "screen")
+    watched.start()
+    watched.page.evaluate(
+        "document.getElementById('camera').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))"
+    )
+    expect(watched.page.locator("#trouble")).to_contain_text("The sharing of the screen was ended.")
+    watched.page.click("#again")
+    watched.until_live()
 
 
 def test_an_insecure_page_is_told_the_address_that_works(open_page: Open, server: Server) -> None:
@@ -162,7 +180,13 @@ def test_an_insecure_page_is_told_the_address_that_works(open_page: Open, server
     watched.page.click("#start")
     trouble = watched.page.locator("#trouble")
     expect(trouble).to_contain_text(f"secure pages only, and {watched.origin} is not one")
-    expect(trouble).to_contain_text(f"http://localhost:{port}; from elsewhere use https")
+    expect(trouble).to_contain_text(f"http://localhost:{port}")
+    expect(trouble).to_contain_text("https")
+    watched.page.check("#with-prompt")
+    watched.page.click("#copy")  # there is no clipboard here
+    details = json.loads(watched.page.input_value("#details"))
+    assert details["problem"]["code"] == "camera/insecure_context"
+    assert details["prompt"] == watched.page.input_value("#setting-prompt")
 
 
 def test_a_full_server_is_waited_for(open_page: Open) -> None:

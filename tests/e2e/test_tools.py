@@ -255,9 +255,16 @@ def test_a_link_to_a_look_opens_that_look(open_page: Open) -> None:
     expect(page.locator("#setting-prompt")).to_have_value("stained glass")
     expect(page.locator("#setting-seed")).to_have_value("9")
     expect(page.locator("#notice")).to_contain_text("nonsense")
+    page.fill("#setting-prompt", "inferno")
+    page.press("#setting-prompt", "Enter")
+    page.reload()
+    expect(page.locator("#setting-prompt")).to_have_value("inferno")  # a link is followed once
+    page.fill("#setting-prompt", "stained glass")
+    page.press("#setting-prompt", "Enter")
     page.click(".hand-on summary")
     page.click("#copy-link")
     expect(page.locator("#notice")).to_contain_text("copied")
+    assert "#" not in page.url
     link = page.evaluate("navigator.clipboard.readText()")
     assert "#prompt=stained+glass" in link
     assert "strength=0.5" in link

@@ -7,7 +7,12 @@ import { SourceSwitch } from "../../static/js/switch.js";
 
 /** A stream with one track that can be stopped. */
 function stream(name) {
-  const track = { readyState: "live", addEventListener() {}, stop: () => (track.readyState = "ended") };
+  const track = {
+    readyState: "live",
+    addEventListener() {},
+    getSettings: () => ({}),
+    stop: () => (track.readyState = "ended"),
+  };
   return {
     name,
     on: () => track.readyState === "live",

@@ -16,7 +16,7 @@ import { bestLanguage, useLanguage } from "../../static/js/texts.js";
 import de from "../../static/texts/de.js";
 import en from "../../static/texts/en.js";
 
-const LIVE = { ...IDLE, phase: "live", proven: true };
+const LIVE = { ...IDLE, phase: "live", proven: "webrtc" };
 const STATES = ["queued", "loading", "running", "passthrough", "degraded", "no_input", "draining", "closed"];
 
 for (const state of STATES) {

@@ -106,20 +106,26 @@ export function addPromptTools(page, schema) {
   function openLink() {
     const raw = fromFragment(location.hash);
     if (raw === null) return;
+    clearLink(); // else each reload would put the look back, over all that was changed since
     const { settings, refused } = clean(schema, raw);
     if (Object.keys(settings).length > 0) use(settings);
     if (refused.length > 0) page.notice(t("tools.link.refused", { names: refused.join(", ") }));
+  }
+
+  function clearLink() {
+    globalThis.history.replaceState(null, "", location.pathname + location.search);
   }
 
   async function copyLink() {
     const { prompt, prompts } = page.settings();
     const { prompt: _, ...changed } = changedOnly(schema, page.settings());
     const fragment = toFragment(prompts ? changed : { prompt, ...changed });
-    globalThis.history.replaceState(null, "", fragment); // where the clipboard is forbidden, the address bar has it
+    const link = new URL(fragment, location.href).href;
     try {
-      await navigator.clipboard.writeText(location.href);
+      await navigator.clipboard.writeText(link);
       page.notice(t("tools.link.copied"));
     } catch {
+      globalThis.history.replaceState(null, "", link);
       page.notice(t("tools.link.shown"));
     }
   }
