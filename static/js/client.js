@@ -6,7 +6,14 @@
 //         `message` `detail` is { message, first }: whatever the server says; `first` of its connection
 //         `refused` `detail` is a Problem: settings that the server does not take; what `settings()` says then is sent
 
-import { lostProblem, newerServerProblem, sourceEndedProblem, unsupportedProblem } from "./errors.js";
+import {
+  lostProblem,
+  newerServerProblem,
+  sourceEndedProblem,
+  thrownProblem,
+  unknownProblem,
+  unsupportedProblem,
+} from "./errors.js";
 import { Peer } from "./peer.js";
 import { asProblem, decode, encode, PROTOCOL } from "./protocol.js";
 import { IDLE, step } from "./session.js";
@@ -172,7 +179,7 @@ export class Client extends EventTarget {
       this.#useSource(stream);
       this.#dispatch({ type: "source_opened" });
     } catch (problem) {
-      if (!attempt.aborted) this.#dispatch({ type: "source_failed", problem: asProblem(problem) });
+      if (!attempt.aborted) this.#dispatch({ type: "source_failed", problem: thrownProblem(problem) });
     }
   }
 
@@ -190,7 +197,7 @@ export class Client extends EventTarget {
     } catch (error) {
       if (attempt.aborted) return;
       const known = error instanceof ServerError;
-      const problem = known ? error.problem : asProblem({ message: String(error) });
+      const problem = known ? error.problem : unknownProblem(error);
       this.#dispatch({ type: "lost", problem, retryInMs: known ? error.retryInMs : null });
     }
   }

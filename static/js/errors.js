@@ -1,6 +1,7 @@
 // What goes wrong on the page's side, in the same shape as the server's errors: a code, what happened, what to do.
 // Pure. A Problem speaks English, as the server's do; `words` has it in the language in use.
 
+import { asProblem } from "./protocol.js";
 import { english, language, said } from "./texts.js";
 
 /** @typedef {import("./protocol.js").Problem} Problem */
@@ -72,6 +73,17 @@ export function unsupportedProblem() {
 
 export function lostProblem() {
   return problem("lost", true);
+}
+
+/** What a source threw; our own are Problems already. @param {unknown} error */
+export function thrownProblem(error) {
+  if (!(error instanceof Error)) return asProblem(error);
+  return CAMERA_ERRORS.includes(error.name) ? cameraProblem(error) : unknownProblem(error);
+}
+
+/** Something that nobody thought of. @param {unknown} error */
+export function unknownProblem(error) {
+  return problem("page", false, { reason: String(error) });
 }
 
 /** The server answered, but no picture or message ever came through. */

@@ -3,7 +3,7 @@
 import { Client, randomId } from "./client.js";
 import { Controls } from "./controls.js";
 import { make, writeTexts } from "./dom.js";
-import { isCameraProblem } from "./errors.js";
+import { isCameraProblem, thrownProblem, unknownProblem } from "./errors.js";
 import { addHelp } from "./help.js";
 import { Keys } from "./keys.js";
 import { Ledger } from "./ledger.js";
@@ -13,7 +13,15 @@ import { addPreferences } from "./preferences.js";
 import { asProblem } from "./protocol.js";
 import { ServerError } from "./signalling.js";
 import { addSoften } from "./soften.js";
-import { listSources, onSourcesChanged, openSource, shownChoice, standsIn, TEST_CARD } from "./source.js";
+import {
+  kindOf,
+  listSources,
+  onSourcesChanged,
+  openSource,
+  shownChoice,
+  standsIn,
+  TEST_CARD,
+} from "./source.js";
 import { bitrates, CALM, concern, FrameCounter, lasting, latencyParts, losses, worryOn } from "./stats.js";
 import { Store } from "./store.js";
 import { SourceSwitch } from "./switch.js";
@@ -108,7 +116,12 @@ client.addEventListener("refused", (event) => {
 
 function render() {
   const shown = lasting(worry);
-  view.render(client, { seen: pictured, locked, concern: shown ? t(shown.key, shown.values) : "" });
+  view.render(client, {
+    seen: pictured,
+    locked,
+    asked: kindOf(view.source.value),
+    concern: shown ? t(shown.key, shown.values) : "",
+  });
 }
 
 /** A picture was shown: only that is the proof that all of it works. */
@@ -191,7 +204,7 @@ async function loadSchema() {
     loaded = await client.server.getSettingsSchema();
   } catch (error) {
     if (error instanceof ServerError && error.problem.code === "unauthorized") return lock();
-    return view.trouble(error instanceof ServerError ? error.problem : asProblem({ message: String(error) }));
+    return view.trouble(error instanceof ServerError ? error.problem : unknownProblem(error));
   }
   if (schema) return; // Start was pressed meanwhile, and asked for it too
   schema = loaded;
@@ -273,7 +286,7 @@ async function swapSource() {
     if (client.source) nameSource(client.source);
   } catch (error) {
     drawSources(sources.sent);
-    view.trouble(asProblem(error));
+    view.trouble(thrownProblem(error));
   }
 }
 
@@ -407,7 +420,7 @@ view.reset.onclick = reset;
 view.copy.onclick = copyDetails;
 view.source.onchange = () => client.source && swapSource();
 view.signin.onsubmit = signIn;
-view.useCard.onclick = () => tryAgain(TEST_CARD);
+view.useCard.onclick = view.startCard.onclick = () => tryAgain(TEST_CARD);
 view.form.addEventListener("submit", (event) => event.preventDefault());
 onSourcesChanged(drawSources);
 addEventListener("online", () => client.retryNow());

@@ -21,7 +21,7 @@ const FILE_OPENS_WITHIN_MS = 10_000;
 
 /** @typedef {{ value: string, label: string }} Choice */
 /** @typedef {{ deviceId: string, kind: string, label: string }} Device */
-/** @typedef {{ phone: boolean, screen: boolean }} Abilities of this browser */
+/** @typedef {{ phone: boolean, screen: boolean, file: boolean }} Abilities of this browser */
 
 /**
  * Throws a Problem where the picture cannot be had.
@@ -128,7 +128,17 @@ function endFile(video) {
 export async function listSources() {
   const devices = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
   const phone = matchMedia("(pointer: coarse)").matches;
-  return choices(devices, { phone, screen: "getDisplayMedia" in (navigator.mediaDevices ?? {}) });
+  const screen = "getDisplayMedia" in (navigator.mediaDevices ?? {});
+  const { prototype } = HTMLVideoElement;
+  const file = "captureStream" in prototype || "mozCaptureStream" in prototype; // Safari has neither
+  return choices(devices, { phone, screen, file });
+}
+
+/** What the user is asked for. @param {string} choice @returns {"camera" | "screen" | "file" | "card"} */
+export function kindOf(choice) {
+  if (choice === SCREEN) return "screen";
+  if (choice === VIDEO_FILE) return "file";
+  return choice === TEST_CARD ? "card" : "camera";
 }
 
 /**
@@ -153,7 +163,7 @@ function isDevice(choice) {
  * Before the first permission browsers hide ids and names: then there is one nameless entry for all cameras.
  * @param {Device[]} devices @param {Abilities} abilities @returns {Choice[]}
  */
-export function choices(devices, { phone, screen }) {
+export function choices(devices, { phone, screen, file }) {
   const cameras = devices
     .filter(({ kind, deviceId }) => kind === "videoinput" && deviceId !== "")
     .map(({ deviceId, label }, index) => ({
@@ -168,7 +178,7 @@ export function choices(devices, { phone, screen }) {
     ...(phone && cameras.length !== 1 ? sides : []),
     ...(cameras.length > 0 || phone ? cameras : [{ value: ANY_CAMERA, label: t("source.camera") }]),
     ...(screen ? [{ value: SCREEN, label: t("source.screen") }] : []),
-    { value: VIDEO_FILE, label: t("source.file") },
+    ...(file ? [{ value: VIDEO_FILE, label: t("source.file") }] : []),
     { value: TEST_CARD, label: t("source.card") },
   ];
 }

@@ -25,6 +25,7 @@ export class View {
   retry = find("retry", HTMLButtonElement);
   again = find("again", HTMLButtonElement);
   useCard = find("use-card", HTMLButtonElement);
+  startCard = find("start-card", HTMLButtonElement);
   copy = find("copy", HTMLButtonElement);
   withPrompt = find("with-prompt", HTMLInputElement);
   reset = find("reset", HTMLButtonElement);
@@ -52,9 +53,10 @@ export class View {
    * @param {object} more
    * @param {boolean} more.seen whether a picture of this connection has been shown
    * @param {boolean} more.locked whether the server asked for a token before anything was started
+   * @param {ReturnType<typeof import("./source.js").kindOf>} more.asked what is asked for as source
    * @param {string} more.concern what keeps a running picture from being good; empty: nothing
    */
-  render({ session, status, source }, { seen, locked, concern }) {
+  render({ session, status, source }, { seen, locked, asked, concern }) {
     const running = session.phase !== "idle" && session.phase !== "failed";
     this.#running = running;
     this.start.textContent = t(running ? "stop" : "start");
@@ -64,10 +66,15 @@ export class View {
     if (!running) this.result.srcObject = null;
     if (session.phase === "waiting") this.result.pause(); // else the last picture goes black with its connection
 
-    let { name, tone, word, text } = describe(session, status, seen, locked);
+    let { name, tone, word, text } = describe(session, status, seen, locked, asked);
     if (name === "live" && concern) [name, tone, text] = ["degraded", "warn", concern];
     const before = this.#stage.dataset.state;
     this.#stage.dataset.state = name;
+    this.#stage.dataset.asked = asked;
+    this.start.classList.toggle("primary", name !== "error"); // there "Try again" is what to press
+    if (name === "error" && before !== name && document.fullscreenElement) {
+      document.exitFullscreen().catch(() => {}); // it shows the videos alone, and nothing of the error
+    }
     this.#state.dataset.tone = tone;
     setText("state-icon", icon(tone));
     setText("state-word", word);
@@ -79,6 +86,7 @@ export class View {
     this.#showProgress(status);
     this.tick(session, performance.now());
     this.signin.hidden = name !== "signin";
+    find("offer-card", HTMLElement).hidden = name !== "idle";
     if (name === "signin" && before !== name) this.token.focus();
     if (name === "error") this.trouble(session.problem);
     else if (name === "signin" || session.phase !== "live") this.trouble(null);
@@ -156,10 +164,16 @@ export class View {
   numbers(fps, latency, rows) {
     setText("fps", fps);
     setText("latency", latency);
-    const cells = rows.map(([name, value]) =>
-      make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, value)),
-    );
-    find("parts", HTMLElement).replaceChildren(...cells);
+    const body = find("parts", HTMLElement);
+    while (body.children.length > rows.length) body.lastElementChild?.remove();
+    rows.forEach(([name, value], index) => {
+      const row = body.children[index] ?? make("tr", {}, make("th", { scope: "row" }), make("td"));
+      if (!row.parentElement) body.append(row);
+      const texts = [name, value];
+      [...row.children].forEach((cell, column) => {
+        if (cell.textContent !== texts[column]) cell.textContent = texts[column] ?? "";
+      });
+    });
   }
 
   /** @param {number[]} latencies milliseconds, one a second, oldest first */

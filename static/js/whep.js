@@ -3,6 +3,8 @@
 //
 //   new Whep("/whep/VIEW_ID", { onStream: (stream) => { video.srcObject = stream; } }).start();
 
+import { read } from "./stats.js";
+
 const GATHERING_LIMIT_MS = 1_000; // the server learns our address from the checks, so candidates are a courtesy
 const CONNECT_LIMIT_MS = 15_000; // from the offer to the first frame
 const STALL_LIMIT_MS = 5_000; // without a frame; the server repeats frames where nothing new is painted
@@ -62,9 +64,10 @@ export class Whep {
   /**
    * @param {string} endpoint of the session: .../whep/VIEW_ID
    * @param {WhepHooks} hooks
-   * @param {{ token?: string | null, iceServers?: RTCIceServer[] }} [options] `token` is sent as Bearer
+   * @param {{ token?: string | null, iceServers?: () => Promise<RTCIceServer[]> }} [options] `token` is sent as Bearer;
+   *   `iceServers` is asked before each try, for what a TURN server lets in expires
    */
-  constructor(endpoint, hooks, { token = null, iceServers = [] } = {}) {
+  constructor(endpoint, hooks, { token = null, iceServers = async () => [] } = {}) {
     this.#endpoint = endpoint;
     this.#hooks = hooks;
     this.#token = token;
@@ -88,10 +91,15 @@ export class Whep {
     if (!this.#stopped && this.#connection === null) this.#connect();
   }
 
+  /** What was measured since the connection began, for `stats.js`; null without one. */
+  async read() {
+    return this.#connection && read((await this.#connection.getStats()).values());
+  }
+
   async #connect() {
     clearTimeout(this.#timer);
     this.#attempt += 1;
-    const connection = new RTCPeerConnection({ iceServers: this.#iceServers });
+    const connection = new RTCPeerConnection();
     this.#connection = connection;
     const mine = () => this.#connection === connection;
     this.#hooks.onState?.("connecting", null);
@@ -101,6 +109,8 @@ export class Whep {
       connection.onconnectionstatechange = () => {
         if (mine() && ["failed", "closed"].includes(connection.connectionState)) this.#lost("lost");
       };
+      connection.setConfiguration({ iceServers: await this.#iceServers() });
+      if (!mine()) return;
       await connection.setLocalDescription();
       await gathered(connection);
       const response = await this.#post(connection.localDescription?.sdp ?? "");

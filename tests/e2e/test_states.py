@@ -354,7 +354,7 @@ def test_the_page_speaks_german_all_of_it(open_page: Open) -> None:
     assert page.get_attribute("html", "lang") == "de"
     expect(page.locator("#start")).to_have_text("Stopp")
     talk.is_now(state="queued", place=3, wait_s=200)
-    expect(page.locator("#state")).to_contain_text("Du bist Nummer 3 in der Reihe")
+    expect(page.locator("#state")).to_contain_text("Du bist Nummer 3 in der Warteschlange")
     talk.say("error", code="gpu_oom", message="12 of 11 GB are needed.", fix="", fields=[], retryable=True)
     expect(page.locator("#trouble")).to_contain_text("nicht genug Speicher für dieses Bild. 12 of 11 GB are needed.")
     schema = page.request.get(f"{watched.origin}/api/settings/schema").json()
@@ -363,7 +363,7 @@ def test_the_page_speaks_german_all_of_it(open_page: Open) -> None:
         assert hint, name
         assert hint != setting["description"], name
     assert watched.axe() == []
-    page.get_by_role("button", name="Vorlieben").click()
+    page.get_by_role("button", name="Optionen").click()
     page.select_option("#language", "en")
     expect(page.locator("dialog[open] h2")).to_have_text("Preferences")
     page.keyboard.press("Escape")

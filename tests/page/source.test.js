@@ -15,7 +15,7 @@ import {
 
 const camera = (deviceId, label = "") => ({ kind: "videoinput", deviceId, label });
 const values = (devices, abilities) => choices(devices, abilities).map(({ value }) => value);
-const DESK = { phone: false, screen: true };
+const DESK = { phone: false, screen: true, file: true };
 
 test("cameras first, then what needs none", () => {
   const devices = [camera("a", "Cam"), camera("b"), { kind: "audioinput", deviceId: "c", label: "Mic" }];
@@ -34,10 +34,11 @@ test("before the permission there is one nameless camera", () => {
 });
 
 test("a phone has a front and a back", () => {
-  const phone = { phone: true, screen: false };
+  const phone = { phone: true, screen: false, file: true };
   assert.deepEqual(values([], phone).slice(0, 2), [FRONT, BACK]);
   assert.deepEqual(values([camera("a"), camera("b")], phone).slice(0, 4), [FRONT, BACK, "a", "b"]);
   assert.deepEqual(values([camera("a")], phone).slice(0, 2), ["a", "video-file"]);
+  assert.deepEqual(values([camera("a")], { ...phone, file: false }), ["a", "test-card"]);
 });
 
 test("a camera that refuses is asked for less, in the end any will do", () => {
