@@ -25,7 +25,7 @@ import {
 import { bitrates, CALM, concern, FrameCounter, lasting, latencyParts, losses, worryOn } from "./stats.js";
 import { Store } from "./store.js";
 import { SourceSwitch } from "./switch.js";
-import { bestLanguage, isLanguage, language, t, useLanguage } from "./texts.js";
+import { bestLanguage, decimal, isLanguage, language, t, useLanguage } from "./texts.js";
 import { addPictureTools } from "./tools/picture_tools.js";
 import { addPromptTools } from "./tools/prompt_tools.js";
 import { View } from "./view.js";
@@ -44,6 +44,7 @@ const view = new View();
 const local = storage("localStorage");
 const store = new Store(local);
 const ledger = new Ledger();
+const oneColumn = matchMedia("(max-width: 899px)"); // as in app.css
 const frames = new FrameCounter(view.result, seen);
 /** @type {import("./controls.js").Schema | null} until the server has sent it */
 let schema = null;
@@ -141,7 +142,10 @@ function receive(message, first) {
         controls?.mark(rebuilding, "applied");
         rebuilding = [];
       }
-      if (first) greet(message.data.settings);
+      if (first) {
+        controls?.settle();
+        greet(message.data.settings);
+      }
       break;
     }
     case "settings_applied": {
@@ -233,6 +237,13 @@ function drawControls() {
   controls = new Controls(view.form, schema, change, page.places.prompt);
   controls.show(values);
   controls.notes(client.status?.notes ?? []);
+  placeFigures();
+}
+
+/** In one column the prompt comes before what is measured. */
+function placeFigures() {
+  if (oneColumn.matches && controls) controls.putBelowPrompt(view.figures);
+  else view.putFiguresBelowVideo();
 }
 
 async function drawSources(chosen = view.source.value) {
@@ -386,7 +397,7 @@ function moreNumbers(before, now, loss) {
     rows.push([t("stats.rate-down"), `${rates.down.toFixed(0)} kbit/s`]);
   }
   if (loss.up !== null && loss.down !== null) {
-    rows.push([t("stats.loss"), `${(100 * loss.up).toFixed(1)} %, ${(100 * loss.down).toFixed(1)} %`]);
+    rows.push([t("stats.loss"), `${decimal(100 * loss.up, 1)} %, ${decimal(100 * loss.down, 1)} %`]);
   }
   rows.push([t("stats.transport"), client.session.via === "ws" ? "WebSocket, JPEG" : "WebRTC"]);
   rows.push([t("stats.version"), String(ledger.version)]);
@@ -422,7 +433,8 @@ view.source.onchange = () => client.source && swapSource();
 view.signin.onsubmit = signIn;
 view.useCard.onclick = view.startCard.onclick = () => tryAgain(TEST_CARD);
 view.form.addEventListener("submit", (event) => event.preventDefault());
-onSourcesChanged(drawSources);
+onSourcesChanged(() => drawSources());
+oneColumn.onchange = placeFigures;
 addEventListener("online", () => client.retryNow());
 document.addEventListener("visibilitychange", () => document.hidden || client.retryNow());
 addEventListener("pagehide", () => client.stop());

@@ -1,6 +1,7 @@
 // The connect state machine: phase and event in, new phase and one effect out. Pure: time and chance are arguments.
 // `client.js` feeds it events and carries out the effects; nothing else decides when to connect, wait or give up.
 
+import { pause } from "./backoff.js";
 import { noLinkProblem, noSocketProblem, unreachableProblem } from "./errors.js";
 
 /** @typedef {import("./protocol.js").Problem} Problem */
@@ -30,8 +31,6 @@ import { noLinkProblem, noSocketProblem, unreachableProblem } from "./errors.js"
  */
 
 export const CONNECT_LIMIT_MS = 12_000; // from the offer to the first status; a link that works is open within two
-export const FIRST_WAIT_MS = 1_000;
-export const LONGEST_WAIT_MS = 15_000;
 export const UNPROVEN_TRIES = 3; // a server that never worked is reported soon; one that did is waited for
 
 /** @type {Session} */
@@ -140,7 +139,7 @@ function lost(session, problem, now, chance, retryInMs) {
 }
 
 /**
- * Doubling waits, spread by a quarter either way so that the pages of a restarted server do not return at once.
+ * Fails where waiting cannot help.
  * @param {Session} session @param {Problem} problem @param {number} now @param {number} chance
  * @param {number | null} [retryInMs] the server's own wish; a server that has one is worth waiting for
  * @returns {{ session: Session, effect: Effect }}
@@ -148,9 +147,8 @@ function lost(session, problem, now, chance, retryInMs) {
 function wait(session, problem, now, chance, retryInMs = null) {
   const hopeless = !session.proven && session.attempt >= UNPROVEN_TRIES && retryInMs === null;
   if (!problem.retryable || hopeless) return fail(session, problem);
-  const doubled = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.max(0, session.attempt - 1));
-  const pause = retryInMs ?? doubled * (0.75 + chance / 2);
-  return { session: { ...session, phase: "waiting", deadline: now + pause, problem }, effect: "disconnect" };
+  const deadline = now + pause(session.attempt, chance, retryInMs);
+  return { session: { ...session, phase: "waiting", deadline, problem }, effect: "disconnect" };
 }
 
 /** @param {Session} session @param {Problem} problem @returns {{ session: Session, effect: Effect }} */

@@ -147,7 +147,7 @@ export function concern({ loss, cameraFps, server }) {
     return { key: "concern.camera", values: { fps: Math.round(cameraFps) } };
   }
   if (server && server.fps_in >= FEW_FPS && server.fps_out < FEW_PAINTED) {
-    const values = { fps: server.fps_out.toFixed(1), camera: Math.round(server.fps_in) };
+    const values = { fps: Math.round(10 * server.fps_out) / 10, camera: Math.round(server.fps_in) };
     return { key: "concern.slow", values };
   }
   return null;

@@ -30,6 +30,7 @@ export class View {
   withPrompt = find("with-prompt", HTMLInputElement);
   reset = find("reset", HTMLButtonElement);
   form = find("form", HTMLFormElement);
+  figures = find("figures", HTMLElement);
   signin = find("signin", HTMLFormElement);
   token = find("token", HTMLInputElement);
   #stage = find("stage", HTMLElement);
@@ -105,6 +106,10 @@ export class View {
     const trying = tryingFor(session, now);
     find("long", HTMLElement).hidden = trying < LONG_MS;
     setText("long", t("state.connecting.long", { seconds: Math.floor(trying / 1000) }));
+  }
+
+  putFiguresBelowVideo() {
+    find("place-panels", HTMLElement).before(this.figures);
   }
 
   /** @param {Problem | null} problem */

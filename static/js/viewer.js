@@ -4,7 +4,7 @@
 
 import { find, setText } from "./dom.js";
 import { bitrates, losses } from "./stats.js";
-import { bestLanguage, language, t, useLanguage } from "./texts.js";
+import { bestLanguage, decimal, language, t, useLanguage } from "./texts.js";
 import { Whep } from "./whep.js";
 
 const ICE_LIMIT_MS = 5_000; // a server that does not say its TURN servers by then is tried without
@@ -64,7 +64,7 @@ async function showNumbers() {
   const frames = reading.received.count - before.received.count;
   const fps = Math.round((1000 * frames) / (reading.at - before.at));
   const { down } = losses(before, reading);
-  const lost = (100 * (down ?? 0)).toFixed(1);
+  const lost = decimal(100 * (down ?? 0), 1);
   const size = `${video.videoWidth} × ${video.videoHeight}`;
   setText(
     "stats",

@@ -3,14 +3,13 @@
 //
 //   new Whep("/whep/VIEW_ID", { onStream: (stream) => { video.srcObject = stream; } }).start();
 
+import { LONGEST_PAUSE_MS, pause } from "./backoff.js";
+import { gathered } from "./gathering.js";
 import { read } from "./stats.js";
 
-const GATHERING_LIMIT_MS = 1_000; // the server learns our address from the checks, so candidates are a courtesy
 const CONNECT_LIMIT_MS = 15_000; // from the offer to the first frame
 const STALL_LIMIT_MS = 5_000; // without a frame; the server repeats frames where nothing new is painted
 const CHECK_INTERVAL_MS = 1_000;
-const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 15_000;
 
 /** @typedef {"connecting" | "live" | "waiting"} WatchState */
 /** @typedef {"offline" | "unauthorized" | "full" | "lost"} Cause `offline`: nobody is on the air, or no server is there */
@@ -20,16 +19,6 @@ const LONGEST_PAUSE_MS = 15_000;
  * @property {(stream: MediaStream) => void} onStream
  * @property {(state: WatchState, cause: Cause | null) => void} [onState]
  */
-
-/**
- * Doubling pauses, spread by a quarter either way so that the viewers of a restarted server do not return at once.
- * @param {number} attempt tries since there was a picture @param {number} chance 0..1
- * @param {number | null} [wished] the server's own wish, in milliseconds
- */
-export function pause(attempt, chance, wished = null) {
-  const doubled = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.max(0, attempt - 1));
-  return wished ?? doubled * (0.75 + chance / 2);
-}
 
 /** @param {number} status of the answer to the offer @returns {Cause} */
 export function causeOf(status) {
@@ -177,16 +166,6 @@ export class Whep {
   #authorization() {
     return this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
   }
-}
-
-/** @param {RTCPeerConnection} connection @returns {Promise<void>} */
-function gathered(connection) {
-  return new Promise((resolve) => {
-    const check = () => connection.iceGatheringState === "complete" && resolve();
-    setTimeout(resolve, GATHERING_LIMIT_MS);
-    connection.addEventListener("icegatheringstatechange", check);
-    check();
-  });
 }
 
 /** @param {RTCPeerConnection} connection @returns {Promise<number>} frames so far */

@@ -133,6 +133,7 @@ export default {
   "field.refused": "Nicht geändert: {reason}",
   "field.stop": "{value}, Stufe {stop} von {stops}",
   "field.random": "Zufällig",
+  "field.copy": "Kopieren",
   "blend.add": "Prompt hinzufügen",
   "blend.first": "Mit einem zweiten Prompt mischen",
   "blend.text": "Prompt {number}",
@@ -140,7 +141,6 @@ export default {
   "blend.remove": "Prompt {number} entfernen",
 
   "models.open": "Modell",
-  "models.title": "Modell",
   "models.hint": "Ein Modell malt für alle auf diesem Server. Das alte malt weiter, bis das neue bereit ist.",
   "models.start-first": "Erst Start drücken: Ein Modell wird für eine laufende Sitzung geladen.",
   "models.licence": "Lizenz: {licence}",
@@ -179,6 +179,7 @@ export default {
   "tools.record.full": "Mehr passt nicht in den Speicher, darum endete die Aufnahme: {name}, {size}.",
   "tools.record.failed": "Die Aufnahme endete vorzeitig. Was bis dahin da war, bleibt: {name}, {size}.",
   "tools.record.refused": "Das lässt sich nicht aufnehmen: {reason}",
+  "tools.record.nothing": "Die Sitzung endete, bevor es eine Datei zum Aufnehmen gab: {name} ist leer.",
   "tools.record.unsupported": "Dieser Browser kann kein Video aufnehmen.",
   "tools.snapshot": "Foto",
   "tools.pip": "Eigenes Fenster",

@@ -132,6 +132,7 @@ export default {
   "field.refused": "Not changed: {reason}",
   "field.stop": "{value}, stop {stop} of {stops}",
   "field.random": "Random",
+  "field.copy": "Copy",
   "blend.add": "Add a prompt",
   "blend.first": "Blend with another prompt",
   "blend.text": "Prompt {number}",
@@ -139,7 +140,6 @@ export default {
   "blend.remove": "Remove prompt {number}",
 
   "models.open": "Model",
-  "models.title": "Model",
   "models.hint":
     "One model paints for everybody on this server. The old one goes on until the new one is ready.",
   "models.start-first": "Press Start first: a model is loaded for a running session.",
@@ -179,6 +179,7 @@ export default {
   "tools.record.full": "The recording reached the most that fits into memory, and ended: {name}, {size}.",
   "tools.record.failed": "The recording ended early. What was recorded until then is kept: {name}, {size}.",
   "tools.record.refused": "This cannot be recorded: {reason}",
+  "tools.record.nothing": "The session ended before there was a file to record into: {name} is empty.",
   "tools.record.unsupported": "This browser cannot record video.",
   "tools.snapshot": "Snapshot",
   "tools.pip": "Own window",

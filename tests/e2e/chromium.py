@@ -189,8 +189,17 @@ class Watched:
         return int(quality)
 
     def wait_frames(self, count: int) -> None:
-        wanted = self.frames() + count
-        until(f"{count} more frames", lambda: self.frames() >= wanted)
+        seen = total = self.frames()
+
+        def enough() -> bool:
+            nonlocal seen, total
+            now = self.frames()
+            total += now - seen if now >= seen else now  # a connection of its own counts from 0
+            seen = now
+            return total >= wanted
+
+        wanted = total + count
+        until(f"{count} more frames", enough)
 
     def grab(self, video: str) -> Grab:
         """The middle square of what `camera` or `result` shows now."""

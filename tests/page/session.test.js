@@ -2,15 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  CONNECT_LIMIT_MS,
-  FIRST_WAIT_MS,
-  IDLE,
-  LONGEST_WAIT_MS,
-  step,
-  tryingFor,
-  UNPROVEN_TRIES,
-} from "../../static/js/session.js";
+import { FIRST_PAUSE_MS, LONGEST_PAUSE_MS } from "../../static/js/backoff.js";
+import { CONNECT_LIMIT_MS, IDLE, step, tryingFor, UNPROVEN_TRIES } from "../../static/js/session.js";
 
 const MIDDLE = 0.5; // the chance that spreads nothing
 const lost = { code: "lost", message: "gone", fix: "", fields: [], retryable: true };
@@ -68,16 +61,16 @@ test("a lost connection is tried again for ever, with doubling waits up to a lim
   }
   assert.deepEqual(
     waits.slice(0, 4),
-    [1, 1, 2, 4].map((times) => times * FIRST_WAIT_MS),
+    [1, 1, 2, 4].map((times) => times * FIRST_PAUSE_MS),
   );
-  assert.equal(waits.at(-1), LONGEST_WAIT_MS);
+  assert.equal(waits.at(-1), LONGEST_PAUSE_MS);
 });
 
 test("chance spreads the waits by a quarter either way", () => {
   const live = play(toLive).session;
   const event = { type: "lost", problem: lost };
-  assert.equal(step(live, event, 0, 0).session.deadline, 0.75 * FIRST_WAIT_MS);
-  assert.equal(step(live, event, 0, 1).session.deadline, 1.25 * FIRST_WAIT_MS);
+  assert.equal(step(live, event, 0, 0).session.deadline, 0.75 * FIRST_PAUSE_MS);
+  assert.equal(step(live, event, 0, 1).session.deadline, 1.25 * FIRST_PAUSE_MS);
 });
 
 test("a tick before its time changes nothing", () => {

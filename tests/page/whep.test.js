@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { causeOf, pause, Whep } from "../../static/js/whep.js";
+import { pause } from "../../static/js/backoff.js";
+import { causeOf, Whep } from "../../static/js/whep.js";
 
 test("pauses double up to fifteen seconds, spread by a quarter, and the server's wish wins", () => {
   assert.deepEqual(

@@ -13,6 +13,7 @@ import { readSnapshot } from "./snapshot.js";
 /** @typedef {import("../protocol.js").Settings} Settings */
 
 const FIELD = "setting-prompt"; // its element is another after a change of language
+const KEEP_SEED = "live-diffusion.keep-seed";
 const IMPORTED = ".json,.png,application/json,image/png";
 
 /** @param {import("../page.js").Page} page @param {import("../controls.js").Schema} schema */
@@ -22,12 +23,16 @@ export function addPromptTools(page, schema) {
   const history = new History(page.storage);
   const first = make("div", { class: "row wrap" });
   const keepSeed = make("input", { type: "checkbox", id: "keep-seed" });
+  keepSeed.checked = page.storage?.getItem(KEEP_SEED) === "on";
+  keepSeed.onchange = () => page.storage?.setItem(KEEP_SEED, keepSeed.checked ? "on" : "off");
   const keepLabel = make("label", { for: "keep-seed" });
-  const earlier = make("select", { class: "earlier", id: "earlier" });
+  const earlier = make("select", { id: "earlier" });
+  const earlierLabel = make("label", { for: "earlier" });
+  const earlierRow = make("div", { class: "earlier" }, earlierLabel, earlier);
   const handOn = make("div", { class: "row wrap" });
   const summary = make("summary");
   const hint = make("p", { class: "hint" });
-  places.prompt.append(first, earlier, make("details", { class: "hand-on" }, summary, handOn, hint));
+  places.prompt.append(first, earlierRow, make("details", { class: "hand-on" }, summary, handOn, hint));
 
   addGallery(page, first, library, use);
   add(first, "dice", () => t("tools.dice"), roll);
@@ -52,7 +57,7 @@ export function addPromptTools(page, schema) {
     keepLabel.textContent = t("tools.seed.keep");
     summary.textContent = t("tools.hand-on");
     hint.textContent = t("tools.hand-on.hint");
-    earlier.setAttribute("aria-label", t("tools.earlier"));
+    earlierLabel.textContent = t("tools.earlier");
     drawEarlier();
   });
 
@@ -172,9 +177,9 @@ export function addPromptTools(page, schema) {
 
   function drawEarlier() {
     const options = history.prompts.map((prompt) => make("option", { value: prompt }, prompt)).reverse();
-    earlier.replaceChildren(make("option", { value: "", disabled: true }, t("tools.earlier")), ...options);
+    earlier.replaceChildren(make("option", { value: "", disabled: true }, "…"), ...options);
     earlier.selectedIndex = 0;
-    earlier.hidden = options.length === 0;
+    earlierRow.hidden = options.length === 0;
   }
 }
 
