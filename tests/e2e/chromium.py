@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, WebSocketRoute
+from playwright.sync_api import Browser, Page, Playwright, Route, WebSocketRoute
 
 from run import BROWSERS, ROOT
 
@@ -276,3 +276,16 @@ class Talk:
         self.pictures += 1
         self.say("processed_frame", timings_ms={"total": 5})
         self._socket.send(message)
+
+
+def guarded(page: Page) -> None:
+    """As a server does that was started with a token."""
+
+    def check(route: Route) -> None:
+        if route.request.headers.get("authorization") == "Bearer open sesame":
+            return route.continue_()
+        body = {"code": "unauthorized", "detail": "This server asks for its access token.", "fix": "Send it."}
+        return route.fulfill(status=401, json=body)
+
+    page.route("**/api/**", check)
+    page.route("**/offer", check)

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, Route, expect
 
 from run import ROOT
-from tests.e2e.chromium import EXECUTABLE, NO_WEBRTC, Server, Talk, Watched, chromium, until
+from tests.e2e.chromium import EXECUTABLE, NO_WEBRTC, Server, Talk, Watched, chromium, guarded, until
 from tests.e2e.conftest import Open
 
 pytestmark = [
@@ -304,19 +304,6 @@ def test_a_model_is_chosen_behind_its_licence_and_its_loading_is_followed(open_p
     assert watched.axe() == []
 
 
-def guarded(page: Page) -> None:
-    """As a server does that was started with a token."""
-
-    def check(route: Route) -> None:
-        if route.request.headers.get("authorization") == "Bearer open sesame":
-            return route.continue_()
-        body = {"code": "unauthorized", "detail": "This server asks for its access token.", "fix": "Send it."}
-        return route.fulfill(status=401, json=body)
-
-    page.route("**/api/**", check)
-    page.route("**/offer", check)
-
-
 def test_a_server_with_a_token_lets_in_who_knows_it(open_page: Open) -> None:
     watched = open_page(before=guarded, ready="#token")
     page = watched.page
@@ -346,6 +333,32 @@ def test_a_setting_stands_only_where_diffusion_does_something_else(open_page: Op
     expect(slider).to_have_attribute("aria-valuetext", "0.53, stop 26 of 49")
     talk.is_now(settings=talk.status["settings"] | {"pipeline": "effects"})
     expect(slider).to_have_attribute("max", "1")
+
+
+def test_a_new_connection_answers_what_was_sent_over_the_one_before(open_page: Open) -> None:
+    watched, talk = open_talking(open_page)
+    watched.page.fill("#setting-prompt", "an owl")
+    watched.page.press("#setting-prompt", "Enter")
+    mark = watched.page.locator(".field:has(#setting-prompt) .mark")
+    expect(mark).to_have_text("sending…")
+    talk.status |= {"settings": talk.status["settings"] | {"prompt": "an owl"}}
+    talk.say("status", **talk.status | {"state": "closed", "reason": "draining", "retry_in_s": 0.1})
+    expect(mark).to_be_empty()
+    watched.until_live()
+
+
+def test_in_one_column_the_prompt_comes_before_the_numbers(open_page: Open) -> None:
+    page = open_page(viewport={"width": 899, "height": 800}).page
+    above = """([first, second]) => document.querySelector(first).getBoundingClientRect().bottom
+        <= document.querySelector(second).getBoundingClientRect().top"""
+    assert page.evaluate(above, ["#setting-prompt", "#figures"])
+    assert page.evaluate(above, ["#figures", "#setting-pipeline"])
+    expect(page.locator("#setting-negative_prompt")).to_be_hidden()
+    expect(page.locator("#start")).to_be_in_viewport()
+    page.set_viewport_size({"width": 900, "height": 800})
+    expect(page.locator("#stage #figures")).to_be_visible()
+    page.goto(page.url + "#negative=blurry")
+    expect(page.locator("#setting-negative_prompt")).to_be_visible()
 
 
 def test_the_page_speaks_german_all_of_it(open_page: Open) -> None:
