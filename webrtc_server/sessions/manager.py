@@ -28,7 +28,7 @@ RETRY_AFTER = 5  # seconds, told to those who find no place
 _ENDS = {End.SILENT: Code.NO_INPUT, End.UNUSABLE: Code.FRAME_TOO_LARGE}
 _REFUSALS = {
     Refusal.PENDING: "Too many others are connecting just now.",
-    Refusal.FULL: "All places are taken, and in line too.",
+    Refusal.FULL: "All places ({places}) are taken, and in line too.",
 }
 
 logger = get_logger(__name__)
@@ -77,7 +77,7 @@ class SessionManager:
         if len(self._closing) >= CLOSING_SESSIONS:  # or one that takes itself over without end would hold any number
             refusal = Refusal.PENDING
         if refusal:
-            raise ClientError(Code.CAPACITY, _REFUSALS[refusal], retry_after=RETRY_AFTER)
+            raise ClientError(Code.CAPACITY, _REFUSALS[refusal].format(places=self.places), retry_after=RETRY_AFTER)
         session: Session[Any] = Session(
             self.painters, change.settings, lambda reason: self.end_soon(session, reason), client_id
         )
