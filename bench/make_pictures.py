@@ -1,5 +1,6 @@
 """Makes the pictures of the documents, in `docs/pictures/`: `page.png`, the page at work in Chromium; the page in its
-main states at three widths, light and dark; and `styles.jpg`, one camera picture in five styles.
+main states at three widths, light and dark, and in its passing ones at two; and `styles.jpg`, one camera picture in
+five styles.
 
     python -m bench.make_pictures
 """
@@ -20,15 +21,16 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 from bench.painted import paint
 from pipeline.frame import Pixels
 from run import ROOT
-from tests.e2e.chromium import Server, Watched, chromium
+from tests.e2e.chromium import NO_WEBRTC, Server, Talk, Watched, chromium, guarded
 from tests.media import HEIGHT, WIDTH, camera_film, photograph
 
 Scheme = Literal["light", "dark"]
 
 PICTURES = ROOT / "docs" / "pictures"
-LARGEST_SET = 2_000_000  # bytes of all of them
+LARGEST_SET = 2_500_000  # bytes of all of them
 SIZES = ((1280, 800), (768, 1024), (360, 780))
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+PASSING: tuple[tuple[Scheme, tuple[int, int]], ...] = (("light", SIZES[0]), ("dark", SIZES[2]))
 QUALITY = 70
 LARGEST = 400_000  # bytes of one picture: a README is read on phones too
 PAGE_PROMPT = "starry night by van gogh"
@@ -50,17 +52,17 @@ def page_pictures(folder: Path) -> dict[str, bytes]:
                     pictures[f"{state}-{width}-{scheme}.webp"] = _webp(shot)
                     if (state, width, scheme) == ("live", 1280, "dark"):
                         pictures["page.png"] = _png(shot)
+            for scheme, (width, height) in PASSING:
+                for state, shot in _passing_states(browser, server, scheme, width, height):
+                    pictures[f"{state}-{width}-{scheme}.webp"] = _webp(shot)
     finally:
         server.stop()
     return pictures
 
 
 def _states(browser: Browser, server: Server, scheme: Scheme, width: int, height: int) -> Iterator[tuple[str, bytes]]:
-    viewport = ViewportSize(width=width, height=height)
-
     def open_page(permissions: list[str]) -> Watched:
-        context = browser.new_context(permissions=permissions, color_scheme=scheme, viewport=viewport)
-        watched = Watched(context.new_page(), server.url)
+        watched = _new_page(browser, server, scheme, width, height, permissions)
         watched.page.goto(server.url)
         watched.page.wait_for_selector("#looks")
         watched.page.wait_for_selector("#source option", state="attached")
@@ -86,6 +88,58 @@ def _states(browser: Browser, server: Server, scheme: Scheme, width: int, height
     page.wait_for_load_state("networkidle")
     yield "gallery", _shot(page)
     page.context.close()
+
+
+def _passing_states(
+    browser: Browser, server: Server, scheme: Scheme, width: int, height: int
+) -> Iterator[tuple[str, bytes]]:
+    """Those that a real server is not in at will: `Talk` speaks in its place."""
+    locked = _new_page(browser, server, scheme, width, height).page
+    guarded(locked)
+    locked.goto(server.url)
+    locked.wait_for_selector("#token")
+    yield "signin", _shot(locked)
+    locked.context.close()
+
+    asking = _new_page(browser, server, scheme, width, height)
+    asking.page.add_init_script("navigator.mediaDevices.getUserMedia = () => new Promise(() => {})")
+    asking.page.goto(server.url)
+    asking.page.wait_for_selector("#looks")
+    asking.page.click("#start")
+    asking.until_state("Source")
+    yield "asking", _shot(asking.page)
+    asking.page.context.close()
+
+    watched = _new_page(browser, server, scheme, width, height)
+    page = watched.page
+    page.add_init_script(NO_WEBRTC)
+    talk = Talk(page)
+    page.goto(server.url)
+    page.wait_for_selector("#looks")
+    watched.start()
+    talk.is_now(state="queued", place=2, wait_s=40)
+    watched.until_state("In line")
+    yield "queued", _shot(page)
+    download = {"stage": "download", "done": 1.2e9, "total": 2.4e9, "unit": "bytes", "eta_s": 40.0}
+    talk.is_now(state="loading", progress=download)
+    watched.until_state("Loading")
+    yield "loading", _shot(page)
+    talk.is_now(state="degraded", message="No pipeline could be loaded: the log says why.", progress=None)
+    watched.until_state("Limited")
+    yield "degraded", _shot(page)
+    talk.is_now(state="closed", reason="draining", message="The server is restarting.", retry_in_s=9)
+    watched.until_state("Reconnecting")
+    yield "reconnecting", _shot(page)
+    page.context.close()
+
+
+def _new_page(
+    browser: Browser, server: Server, scheme: Scheme, width: int, height: int, permissions: list[str] | None = None
+) -> Watched:
+    viewport = ViewportSize(width=width, height=height)
+    granted = ["camera"] if permissions is None else permissions
+    context = browser.new_context(permissions=granted, color_scheme=scheme, viewport=viewport)
+    return Watched(context.new_page(), server.url)
 
 
 def _shot(page: Page) -> bytes:

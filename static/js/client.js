@@ -6,7 +6,14 @@
 //         `message` `detail` is { message, first }: whatever the server says; `first` of its connection
 //         `refused` `detail` is a Problem: settings that the server does not take; what `settings()` says then is sent
 
-import { cameraEndedProblem, lostProblem, newerServerProblem, unsupportedProblem } from "./errors.js";
+import {
+  lostProblem,
+  newerServerProblem,
+  sourceEndedProblem,
+  thrownProblem,
+  unknownProblem,
+  unsupportedProblem,
+} from "./errors.js";
 import { Peer } from "./peer.js";
 import { asProblem, decode, encode, PROTOCOL } from "./protocol.js";
 import { IDLE, step } from "./session.js";
@@ -94,13 +101,17 @@ export class Client extends EventTarget {
     this.#dispatch({ type: "retry" });
   }
 
-  /** @param {MediaStream} stream is sent from now on; the one before is let go */
+  /** @param {MediaStream} stream is sent from now on, and the one before let go; where nothing is sent, it is itself */
   async replaceSource(stream) {
     const old = this.source;
+    if (old === null) return closeStream(stream);
     this.#useSource(stream);
     const [track] = stream.getVideoTracks();
-    if (track) await this.#link?.replaceTrack(track);
-    closeStream(old);
+    try {
+      if (track) await this.#link?.replaceTrack(track);
+    } finally {
+      closeStream(old);
+    }
   }
 
   /**
@@ -142,7 +153,10 @@ export class Client extends EventTarget {
     clearTimeout(this.#timer);
     if (session.deadline !== null) {
       // Timers may fire a little early; the millisecond keeps the tick from coming before its deadline.
-      this.#timer = setTimeout(() => this.#dispatch({ type: "tick" }), session.deadline - now + 1);
+      this.#timer = setTimeout(
+        () => this.#dispatch({ type: "tick", origin: this.server.origin }),
+        session.deadline - now + 1,
+      );
     }
     this.#tell("change"); // before the connection goes: a page may keep its last picture
     if (effect === "open_source") this.#open();
@@ -165,7 +179,7 @@ export class Client extends EventTarget {
       this.#useSource(stream);
       this.#dispatch({ type: "source_opened" });
     } catch (problem) {
-      if (!attempt.aborted) this.#dispatch({ type: "source_failed", problem: asProblem(problem) });
+      if (!attempt.aborted) this.#dispatch({ type: "source_failed", problem: thrownProblem(problem) });
     }
   }
 
@@ -176,12 +190,14 @@ export class Client extends EventTarget {
       const iceServers = await this.server.getIceServers(attempt); // of any way: it says whether we may come in
       const track = this.source?.getVideoTracks()[0];
       if (attempt.aborted || !track) return;
-      if (this.session.via === "ws") this.#openSocket(track, attempt);
-      else await this.#openPeer(track, iceServers, attempt);
+      if (this.session.via === "ws") {
+        this.#dispatch({ type: "answered" });
+        this.#openSocket(track, attempt);
+      } else await this.#openPeer(track, iceServers, attempt);
     } catch (error) {
       if (attempt.aborted) return;
       const known = error instanceof ServerError;
-      const problem = known ? error.problem : asProblem({ message: String(error) });
+      const problem = known ? error.problem : unknownProblem(error);
       this.#dispatch({ type: "lost", problem, retryInMs: known ? error.retryInMs : null });
     }
   }
@@ -194,6 +210,7 @@ export class Client extends EventTarget {
     if (attempt.aborted) return this.server.endSession(answer.session_id);
     this.#sessionId = answer.session_id;
     await peer.accept(answer);
+    if (!attempt.aborted) this.#dispatch({ type: "answered" });
   }
 
   /** @param {MediaStreamTrack} track @param {AbortSignal} attempt */
@@ -292,9 +309,11 @@ export class Client extends EventTarget {
   /** @param {MediaStream} stream */
   #useSource(stream) {
     this.source = stream;
+    const [track] = stream.getVideoTracks();
+    const shared = track?.getSettings().displaySurface !== undefined;
     // `ended` comes only when the device goes away, never from our own stop().
-    stream.getVideoTracks()[0]?.addEventListener("ended", () => {
-      if (this.source === stream) this.#dispatch({ type: "ended", problem: cameraEndedProblem() });
+    track?.addEventListener("ended", () => {
+      if (this.source === stream) this.#dispatch({ type: "ended", problem: sourceEndedProblem(shared) });
     });
     this.#tell("change");
   }
@@ -331,7 +350,7 @@ export class Client extends EventTarget {
 }
 
 /** @param {MediaStream | null} stream */
-function closeStream(stream) {
+export function closeStream(stream) {
   for (const track of stream?.getTracks() ?? []) track.stop();
 }
 

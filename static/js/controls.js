@@ -17,6 +17,8 @@ const TYPING_PAUSE_MS = 300;
 const SLIDER_INTERVAL_MS = 50;
 /** Always open, in this order; the other groups follow folded. */
 const OPEN_GROUPS = ["prompt", "pipeline", "look"];
+/** Rarely used, and folded unless they say something. */
+const FOLDED = ["prompts", "negative_prompt"];
 const GROUP_TITLES = new Map([["size", "Picture size"]]);
 
 export class Controls {
@@ -44,6 +46,11 @@ export class Controls {
     this.#fields.get("prompt")?.element.append(this.#notes, promptPlace);
   }
 
+  /** What else belongs below the prompt where there is one column. @param {HTMLElement} element */
+  putBelowPrompt(element) {
+    this.#fields.get("prompt")?.element.closest(".group")?.after(element);
+  }
+
   /** What the fields show now, also what has not been sent yet. @returns {Settings} */
   get values() {
     return Object.fromEntries([...this.#fields].map(([name, field]) => [name, field.value]));
@@ -54,6 +61,11 @@ export class Controls {
     for (const [name, value] of Object.entries(values)) this.#fields.get(name)?.show(value);
     const [pipeline, steps] = ["pipeline", "steps"].map((name) => this.#fields.get(name)?.value);
     for (const field of this.#fields.values()) field.adapt(String(pipeline), Number(steps));
+  }
+
+  /** A new connection has answered all that was sent before it. */
+  settle() {
+    for (const field of this.#fields.values()) field.settle();
   }
 
   /** @param {string[]} names @param {Mark} mark */
@@ -89,7 +101,10 @@ function group(name, fields) {
 }
 
 class Field {
+  /** @type {HTMLElement} */
   element;
+  /** @type {HTMLDetailsElement | null} */
+  #fold = null;
   /** @type {unknown} what the control shows */
   value;
   #live;
@@ -135,6 +150,10 @@ class Field {
       hint,
     );
     this.element.append(this.#error);
+    if (FOLDED.includes(name)) {
+      this.#fold = make("details", { class: "fold" }, make("summary", {}, this.#title), this.element);
+      this.element = this.#fold;
+    }
     this.show(property.default);
   }
 
@@ -143,6 +162,7 @@ class Field {
     if (this.#pacer.waiting()) return; // the user is ahead of the server
     this.value = value;
     this.#widget.set(value);
+    if (this.#fold && value !== null && value !== "") this.#fold.open = true;
   }
 
   /** @param {string} pipeline @param {number} steps */
@@ -163,9 +183,14 @@ class Field {
     this.#mark.textContent = t(`mark.${mark}`);
   }
 
+  settle() {
+    if (["sent", "saved"].includes(this.#mark.dataset.mark ?? "")) this.#mark.textContent = "";
+  }
+
   /** @param {string} message */
   refuse(message) {
     this.#mark.textContent = "";
+    for (const input of this.#inputs()) input.setAttribute("aria-invalid", "true");
     this.#error.textContent = t("field.refused", { reason: message });
     this.element.classList.add("refused");
   }
@@ -174,6 +199,7 @@ class Field {
   #changed(value, finished) {
     this.#error.textContent = "";
     this.element.classList.remove("refused");
+    for (const input of this.#inputs()) input.removeAttribute("aria-invalid");
     const same = JSON.stringify(value) === JSON.stringify(this.value);
     // A slider that reloads the model is sent when it is let go, not on its way there.
     if (!same && (this.#live || finished)) {
@@ -181,5 +207,9 @@ class Field {
       this.#pacer.push(value);
     }
     if (finished) this.#pacer.flush();
+  }
+
+  #inputs() {
+    return this.element.querySelectorAll("input, select, textarea");
   }
 }

@@ -1,6 +1,7 @@
 // What goes wrong on the page's side, in the same shape as the server's errors: a code, what happened, what to do.
 // Pure. A Problem speaks English, as the server's do; `words` has it in the language in use.
 
+import { asProblem } from "./protocol.js";
 import { english, language, said } from "./texts.js";
 
 /** @typedef {import("./protocol.js").Problem} Problem */
@@ -43,7 +44,7 @@ export function cameraProblem(error) {
   return problem(`camera/${CAMERA_ERRORS.includes(name) ? name : "Error"}`);
 }
 
-/** @param {"screen-denied" | "screen" | "no-file" | "file"} what */
+/** @param {"screen-denied" | "screen-ended" | "screen" | "no-file" | "file"} what */
 export function sourceProblem(what) {
   return problem(`source/${what}`);
 }
@@ -74,6 +75,17 @@ export function lostProblem() {
   return problem("lost", true);
 }
 
+/** What a source threw; our own are Problems already. @param {unknown} error */
+export function thrownProblem(error) {
+  if (!(error instanceof Error)) return asProblem(error);
+  return CAMERA_ERRORS.includes(error.name) ? cameraProblem(error) : unknownProblem(error);
+}
+
+/** Something that nobody thought of. @param {unknown} error */
+export function unknownProblem(error) {
+  return problem("page", false, { reason: String(error) });
+}
+
 /** The server answered, but no picture or message ever came through. */
 export function noLinkProblem() {
   return problem("ice_failed", true);
@@ -84,8 +96,9 @@ export function noSocketProblem() {
   return problem("ws_failed", true);
 }
 
-export function cameraEndedProblem() {
-  return problem("camera/ended");
+/** @param {boolean} shared whether it was a screen, which people stop to share */
+export function sourceEndedProblem(shared) {
+  return shared ? sourceProblem("screen-ended") : problem("camera/ended");
 }
 
 export function newerServerProblem() {

@@ -3,6 +3,7 @@
 import { Client, randomId } from "./client.js";
 import { Controls } from "./controls.js";
 import { make, writeTexts } from "./dom.js";
+import { isCameraProblem, thrownProblem, unknownProblem } from "./errors.js";
 import { addHelp } from "./help.js";
 import { Keys } from "./keys.js";
 import { Ledger } from "./ledger.js";
@@ -12,10 +13,19 @@ import { addPreferences } from "./preferences.js";
 import { asProblem } from "./protocol.js";
 import { ServerError } from "./signalling.js";
 import { addSoften } from "./soften.js";
-import { listSources, onSourcesChanged, openSource, TEST_CARD } from "./source.js";
-import { bitrates, concern, FrameCounter, latencyParts, losses } from "./stats.js";
+import {
+  kindOf,
+  listSources,
+  onSourcesChanged,
+  openSource,
+  shownChoice,
+  standsIn,
+  TEST_CARD,
+} from "./source.js";
+import { bitrates, CALM, concern, FrameCounter, lasting, latencyParts, losses, worryOn } from "./stats.js";
 import { Store } from "./store.js";
-import { bestLanguage, isLanguage, language, t, useLanguage } from "./texts.js";
+import { SourceSwitch } from "./switch.js";
+import { bestLanguage, decimal, isLanguage, language, t, useLanguage } from "./texts.js";
 import { addPictureTools } from "./tools/picture_tools.js";
 import { addPromptTools } from "./tools/prompt_tools.js";
 import { View } from "./view.js";
@@ -29,12 +39,12 @@ const TOKEN = "live-diffusion.token";
 const LANGUAGE = "live-diffusion.language";
 const STATS_INTERVAL_S = 1;
 const CHARTED = 60; // readings, one a second
-const CONCERN_AFTER = 5; // readings in a row: a moment of trouble is no news
 
 const view = new View();
 const local = storage("localStorage");
 const store = new Store(local);
 const ledger = new Ledger();
+const oneColumn = matchMedia("(max-width: 899px)"); // as in app.css
 const frames = new FrameCounter(view.result, seen);
 /** @type {import("./controls.js").Schema | null} until the server has sent it */
 let schema = null;
@@ -50,8 +60,7 @@ let serverStats = null;
 let locked = false;
 /** Whether a picture of this connection has been shown. */
 let pictured = false;
-/** @type {{ text: string, readings: number }} what keeps the picture from being good, and for how long */
-let worry = { text: "", readings: 0 };
+let worry = CALM;
 /** @type {(() => void)[]} */
 const relabels = [];
 
@@ -60,6 +69,8 @@ const client = new Client({
   clientId: takeClientId(),
   settings: () => store.saved,
 });
+
+const sources = new SourceSwitch(client, openSource);
 
 /** @type {import("./page.js").Page} */
 const page = {
@@ -105,7 +116,13 @@ client.addEventListener("refused", (event) => {
 });
 
 function render() {
-  view.render(client, { seen: pictured, locked, concern: worry.readings >= CONCERN_AFTER ? worry.text : "" });
+  const shown = lasting(worry);
+  view.render(client, {
+    seen: pictured,
+    locked,
+    asked: kindOf(view.source.value),
+    concern: shown ? t(shown.key, shown.values) : "",
+  });
 }
 
 /** A picture was shown: only that is the proof that all of it works. */
@@ -125,7 +142,10 @@ function receive(message, first) {
         controls?.mark(rebuilding, "applied");
         rebuilding = [];
       }
-      if (first) greet(message.data.settings);
+      if (first) {
+        controls?.settle();
+        greet(message.data.settings);
+      }
       break;
     }
     case "settings_applied": {
@@ -188,7 +208,7 @@ async function loadSchema() {
     loaded = await client.server.getSettingsSchema();
   } catch (error) {
     if (error instanceof ServerError && error.problem.code === "unauthorized") return lock();
-    return view.trouble(error instanceof ServerError ? error.problem : asProblem({ message: String(error) }));
+    return view.trouble(error instanceof ServerError ? error.problem : unknownProblem(error));
   }
   if (schema) return; // Start was pressed meanwhile, and asked for it too
   schema = loaded;
@@ -217,11 +237,25 @@ function drawControls() {
   controls = new Controls(view.form, schema, change, page.places.prompt);
   controls.show(values);
   controls.notes(client.status?.notes ?? []);
+  placeFigures();
 }
 
-async function drawSources() {
-  const inUse = client.source?.getVideoTracks()[0]?.getSettings().deviceId;
-  view.sources(await listSources(), view.source.value || inUse || "");
+/** In one column the prompt comes before what is measured. */
+function placeFigures() {
+  if (oneColumn.matches && controls) controls.putBelowPrompt(view.figures);
+  else view.putFiguresBelowVideo();
+}
+
+async function drawSources(chosen = view.source.value) {
+  view.sources(await listSources(), chosen);
+}
+
+/** @param {MediaStream} stream that was opened; only now the cameras have names */
+function nameSource(stream) {
+  const deviceId = stream.getVideoTracks()[0]?.getSettings().deviceId;
+  if (standsIn(sources.sent, deviceId)) view.notice(t("source.other"));
+  sources.sent = shownChoice(sources.sent, deviceId);
+  drawSources(sources.sent);
 }
 
 function start() {
@@ -229,8 +263,8 @@ function start() {
   view.trouble(null);
   loadSchema();
   client.start(async () => {
-    const stream = await openSource(view.source.value);
-    drawSources(); // now the cameras have names
+    const stream = await sources.open(view.source.value);
+    nameSource(stream);
     return stream;
   });
 }
@@ -253,18 +287,29 @@ async function signIn(event) {
   await loadSchema();
   if (started) start();
   render();
+  if (view.signin.hidden) view.start.focus(); // the form that had the focus is gone
 }
 
 async function swapSource() {
-  if (client.source === null) return;
+  if (view.problem && isCameraProblem(view.problem)) view.trouble(null);
   try {
-    await client.replaceSource(await openSource(view.source.value, client.source));
+    await sources.swap(view.source.value);
+    if (client.source) nameSource(client.source);
   } catch (error) {
-    view.trouble(asProblem(error));
+    drawSources(sources.sent);
+    view.trouble(thrownProblem(error));
   }
 }
 
-/** For a report of a fault: what happened, never what was typed. */
+/** Out of an error: the source alone where the session goes on without it. @param {string} choice */
+function tryAgain(choice) {
+  view.source.value = choice;
+  view.start.focus(); // the button that was pressed is about to go
+  if (client.source) swapSource();
+  else start();
+}
+
+/** For a report of a fault: what happened, and what was typed only where that is wished. */
 async function copyDetails() {
   const { phase, via, attempt } = client.session;
   const { state, reason, pipeline, device, model } = client.status ?? {};
@@ -273,9 +318,15 @@ async function copyDetails() {
     session: { phase, via, attempt },
     status: client.status && { state, reason, pipeline, device, model },
     browser: navigator.userAgent,
+    ...(view.withPrompt.checked && { prompt: page.settings().prompt, prompts: page.settings().prompts }),
   };
-  await navigator.clipboard.writeText(JSON.stringify(details, null, 2));
-  view.copy.textContent = t("trouble.copied");
+  const text = JSON.stringify(details, null, 2);
+  try {
+    await navigator.clipboard.writeText(text);
+    view.copy.textContent = t("trouble.copied");
+  } catch {
+    view.showDetails(text); // a page that is not secure has no clipboard
+  }
 }
 
 /** @param {import("./texts.js").Language} code */
@@ -307,7 +358,7 @@ async function drawNumbers() {
   if (!now || client.status === null) {
     reading = null;
     latencies = [];
-    worry = { text: "", readings: 0 };
+    worry = CALM;
     view.chart(latencies);
     return view.numbers("–", "–", []);
   }
@@ -323,9 +374,9 @@ async function drawNumbers() {
     ...moreNumbers(before, now, loss),
   ]);
   view.chart(latencies);
-  worryAbout(
-    concern({ loss: Math.max(loss.up ?? 0, loss.down ?? 0), cameraFps: now.cameraFps, server: serverStats }),
-  );
+  const lost = Math.max(loss.up ?? 0, loss.down ?? 0);
+  worry = worryOn(worry, concern({ loss: lost, cameraFps: now.cameraFps, server: serverStats }));
+  render();
 }
 
 /**
@@ -346,18 +397,11 @@ function moreNumbers(before, now, loss) {
     rows.push([t("stats.rate-down"), `${rates.down.toFixed(0)} kbit/s`]);
   }
   if (loss.up !== null && loss.down !== null) {
-    rows.push([t("stats.loss"), `${(100 * loss.up).toFixed(1)} %, ${(100 * loss.down).toFixed(1)} %`]);
+    rows.push([t("stats.loss"), `${decimal(100 * loss.up, 1)} %, ${decimal(100 * loss.down, 1)} %`]);
   }
   rows.push([t("stats.transport"), client.session.via === "ws" ? "WebSocket, JPEG" : "WebRTC"]);
   rows.push([t("stats.version"), String(ledger.version)]);
   return rows;
-}
-
-/** @param {ReturnType<typeof concern>} found */
-function worryAbout(found) {
-  const text = found ? t(found.key, found.values) : "";
-  worry = { text: text || worry.text, readings: text ? worry.readings + 1 : 0 };
-  render();
 }
 
 /** @param {unknown} a @param {unknown} b */
@@ -378,18 +422,19 @@ function takeClientId() {
 }
 
 view.start.onclick = startOrStop;
-view.again.onclick = start;
-view.retry.onclick = () => client.retryNow();
+view.again.onclick = () => tryAgain(client.source ? sources.wanted : view.source.value);
+view.retry.onclick = () => {
+  view.start.focus(); // this button goes with the wait
+  client.retryNow();
+};
 view.reset.onclick = reset;
 view.copy.onclick = copyDetails;
-view.source.onchange = swapSource;
+view.source.onchange = () => client.source && swapSource();
 view.signin.onsubmit = signIn;
-view.useCard.onclick = () => {
-  view.source.value = TEST_CARD;
-  start();
-};
+view.useCard.onclick = view.startCard.onclick = () => tryAgain(TEST_CARD);
 view.form.addEventListener("submit", (event) => event.preventDefault());
-onSourcesChanged(drawSources);
+onSourcesChanged(() => drawSources());
+oneColumn.onchange = placeFigures;
 addEventListener("online", () => client.retryNow());
 document.addEventListener("visibilitychange", () => document.hidden || client.retryNow());
 addEventListener("pagehide", () => client.stop());

@@ -3,7 +3,7 @@
 
 import { addDialog } from "./dialogs.js";
 import { make } from "./dom.js";
-import { asProblem } from "./protocol.js";
+import { unknownProblem } from "./errors.js";
 import { ServerError } from "./signalling.js";
 import { t } from "./texts.js";
 
@@ -21,7 +21,7 @@ export function addModels(page) {
       body.replaceChildren(...draw(await client.server.getModels()));
       show?.call(button, event);
     } catch (error) {
-      page.trouble(error instanceof ServerError ? error.problem : asProblem({ message: String(error) }));
+      page.trouble(error instanceof ServerError ? error.problem : unknownProblem(error));
     }
   };
   const label = () => {

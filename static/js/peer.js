@@ -2,9 +2,9 @@
 // One offer, one answer, no trickle; a lost peer is closed and replaced by a new one, never mended.
 
 import { lostProblem, noLinkProblem } from "./errors.js";
+import { gathered } from "./gathering.js";
 import { read } from "./stats.js";
 
-const GATHERING_LIMIT_MS = 1_000; // the server learns our address from the checks, so candidates are a courtesy
 const DISCONNECTED_LIMIT_MS = 3_000; // ICE often comes back by itself within this time
 
 /** Implements `Link` of `client.js`. */
@@ -47,7 +47,7 @@ export class Peer {
   /** @returns {Promise<string>} the SDP of a complete offer */
   async offer() {
     await this.#connection.setLocalDescription();
-    await this.#gathered();
+    await gathered(this.#connection);
     return this.#connection.localDescription?.sdp ?? "";
   }
 
@@ -79,17 +79,5 @@ export class Peer {
     this.#channel.onmessage = null;
     this.#connection.onconnectionstatechange = null;
     this.#connection.close();
-  }
-
-  /** @returns {Promise<void>} */
-  #gathered() {
-    const connection = this.#connection;
-    if (connection.iceGatheringState === "complete") return Promise.resolve();
-    return new Promise((resolve) => {
-      setTimeout(resolve, GATHERING_LIMIT_MS);
-      connection.addEventListener("icegatheringstatechange", () => {
-        if (connection.iceGatheringState === "complete") resolve();
-      });
-    });
   }
 }

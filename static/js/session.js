@@ -1,7 +1,8 @@
 // The connect state machine: phase and event in, new phase and one effect out. Pure: time and chance are arguments.
 // `client.js` feeds it events and carries out the effects; nothing else decides when to connect, wait or give up.
 
-import { noLinkProblem, noSocketProblem } from "./errors.js";
+import { pause } from "./backoff.js";
+import { noLinkProblem, noSocketProblem, unreachableProblem } from "./errors.js";
 
 /** @typedef {import("./protocol.js").Problem} Problem */
 /** @typedef {"idle" | "asking" | "connecting" | "live" | "waiting" | "failed"} Phase */
@@ -11,33 +12,36 @@ import { noLinkProblem, noSocketProblem } from "./errors.js";
 /**
  * @typedef {object} Session
  * @property {Phase} phase
- * @property {Via} via the next Start begins with the best again
+ * @property {Via} via how the pictures travel now
+ * @property {Via} best what this browser begins with, after a Start and after each lost `ws`
  * @property {boolean} fallback whether `ws` may take the place of a WebRTC link that cannot be opened
  * @property {number} attempt tries since the connection was last live
- * @property {boolean} proven has been live since Start: then it is worth trying for ever
+ * @property {boolean} answered whether the server has answered the try that is under way
+ * @property {Via | null} proven by which it was live last since Start: then it is worth trying for ever
  * @property {number | null} deadline when `tick` is due, in milliseconds
  * @property {Problem | null} problem why it waits or has failed
  */
 
 /**
  * @typedef {{ type: "start", via?: Via, fallback?: boolean }
- *   | { type: "stop" | "source_opened" | "connected" | "tick" | "retry" }
+ *   | { type: "stop" | "source_opened" | "answered" | "connected" | "retry" }
+ *   | { type: "tick", origin?: string }
  *   | { type: "source_failed" | "ended", problem: Problem }
  *   | { type: "lost", problem: Problem, retryInMs?: number | null }} SessionEvent
  */
 
 export const CONNECT_LIMIT_MS = 12_000; // from the offer to the first status; a link that works is open within two
-export const FIRST_WAIT_MS = 1_000;
-export const LONGEST_WAIT_MS = 15_000;
 export const UNPROVEN_TRIES = 3; // a server that never worked is reported soon; one that did is waited for
 
 /** @type {Session} */
 export const IDLE = {
   phase: "idle",
   via: "webrtc",
+  best: "webrtc",
   fallback: true,
   attempt: 0,
-  proven: false,
+  answered: false,
+  proven: null,
   deadline: null,
   problem: null,
 };
@@ -55,7 +59,7 @@ export function step(session, event, now, chance) {
     case "start": {
       if (phase !== "idle" && phase !== "failed") break;
       const { via = "webrtc", fallback = true } = event;
-      return { session: { ...IDLE, phase: "asking", via, fallback }, effect: "open_source" };
+      return { session: { ...IDLE, phase: "asking", via, best: via, fallback }, effect: "open_source" };
     }
     case "stop":
       return { session: IDLE, effect: "close" };
@@ -66,15 +70,18 @@ export function step(session, event, now, chance) {
     case "ended":
       if (phase === "idle" || phase === "failed") break;
       return fail(session, event.problem);
-    case "connected":
+    case "answered":
+      if (phase === "connecting") return { session: { ...session, answered: true }, effect: "none" };
+      break;
+    case "connected": {
       if (phase !== "connecting") break;
-      return {
-        session: { ...session, phase: "live", attempt: 0, proven: true, deadline: null, problem: null },
-        effect: "none",
-      };
+      const live = { phase: /** @type {const} */ ("live"), attempt: 0, proven: session.via };
+      return { session: { ...session, ...live, deadline: null, problem: null }, effect: "none" };
+    }
     case "lost":
-      if (phase === "connecting" || phase === "live") {
-        return lost(session, event.problem, now, chance, event.retryInMs);
+      if (phase === "connecting") return lost(session, event.problem, now, chance, event.retryInMs);
+      if (phase === "live") {
+        return wait({ ...session, via: session.best }, event.problem, now, chance, event.retryInMs);
       }
       break;
     case "retry":
@@ -83,7 +90,7 @@ export function step(session, event, now, chance) {
     case "tick":
       if (session.deadline === null || now < session.deadline) break;
       if (phase === "waiting") return connect(session, now);
-      return lost(session, session.via === "ws" ? noSocketProblem() : noLinkProblem(), now, chance);
+      return lost(session, tooLong(session, event.origin ?? ""), now, chance);
   }
   return { session, effect: "none" };
 }
@@ -102,6 +109,7 @@ function connect(session, now) {
     session: {
       ...session,
       phase: "connecting",
+      answered: false,
       attempt: session.attempt + 1,
       deadline: now + CONNECT_LIMIT_MS,
     },
@@ -109,21 +117,29 @@ function connect(session, now) {
   };
 }
 
+/** Only a server that answers can be behind a blocked link. @param {Session} session @param {string} origin */
+function tooLong({ answered, via }, origin) {
+  if (!answered) return unreachableProblem(origin);
+  return via === "ws" ? noSocketProblem() : noLinkProblem();
+}
+
 /**
- * A blocked link is not waited for where another way is left; everything else is, as far as it can get better.
+ * A blocked link is not waited for where another way is left; everything else is, as far as it can get better. A
+ * link that was open before is not blocked: the network is away for a moment.
  * @param {Session} session @param {Problem} problem @param {number} now @param {number} chance
  * @param {number | null} [retryInMs]
  * @returns {{ session: Session, effect: Effect }}
  */
 function lost(session, problem, now, chance, retryInMs) {
-  if (problem.code === "ice_failed" && session.via === "webrtc" && session.fallback) {
+  const other = session.via === "webrtc" && session.proven !== "webrtc" && session.fallback;
+  if (problem.code === "ice_failed" && other) {
     return connect({ ...session, via: "ws", attempt: 0 }, now);
   }
   return wait(session, problem, now, chance, retryInMs);
 }
 
 /**
- * Doubling waits, spread by a quarter either way so that the pages of a restarted server do not return at once.
+ * Fails where waiting cannot help.
  * @param {Session} session @param {Problem} problem @param {number} now @param {number} chance
  * @param {number | null} [retryInMs] the server's own wish; a server that has one is worth waiting for
  * @returns {{ session: Session, effect: Effect }}
@@ -131,9 +147,8 @@ function lost(session, problem, now, chance, retryInMs) {
 function wait(session, problem, now, chance, retryInMs = null) {
   const hopeless = !session.proven && session.attempt >= UNPROVEN_TRIES && retryInMs === null;
   if (!problem.retryable || hopeless) return fail(session, problem);
-  const doubled = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.max(0, session.attempt - 1));
-  const pause = retryInMs ?? doubled * (0.75 + chance / 2);
-  return { session: { ...session, phase: "waiting", deadline: now + pause, problem }, effect: "disconnect" };
+  const deadline = now + pause(session.attempt, chance, retryInMs);
+  return { session: { ...session, phase: "waiting", deadline, problem }, effect: "disconnect" };
 }
 
 /** @param {Session} session @param {Problem} problem @returns {{ session: Session, effect: Effect }} */

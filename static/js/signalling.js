@@ -28,6 +28,10 @@ export class Server {
     this.#base = base;
   }
 
+  get origin() {
+    return this.#base.origin;
+  }
+
   /**
    * @param {{ sdp: string, settings: Settings, clientId: string }} offer
    * @param {AbortSignal} signal
@@ -91,7 +95,7 @@ export class Server {
     if (this.token) headers.set("Authorization", `Bearer ${this.token}`);
     const response = await fetch(new URL(path, this.#base), { ...init, headers }).catch((error) => {
       if (error.name === "AbortError") throw error;
-      throw new ServerError(unreachableProblem(this.#base.origin));
+      throw new ServerError(unreachableProblem(this.origin));
     });
     if (response.ok) return response;
     const problem = asProblem(await response.json().catch(() => ({ title: `HTTP ${response.status}` })));

@@ -21,7 +21,7 @@ const FILE_OPENS_WITHIN_MS = 10_000;
 
 /** @typedef {{ value: string, label: string }} Choice */
 /** @typedef {{ deviceId: string, kind: string, label: string }} Device */
-/** @typedef {{ phone: boolean, screen: boolean }} Abilities of this browser */
+/** @typedef {{ phone: boolean, screen: boolean, file: boolean }} Abilities of this browser */
 
 /**
  * Throws a Problem where the picture cannot be had.
@@ -128,14 +128,42 @@ function endFile(video) {
 export async function listSources() {
   const devices = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];
   const phone = matchMedia("(pointer: coarse)").matches;
-  return choices(devices, { phone, screen: "getDisplayMedia" in (navigator.mediaDevices ?? {}) });
+  const screen = "getDisplayMedia" in (navigator.mediaDevices ?? {});
+  const { prototype } = HTMLVideoElement;
+  const file = "captureStream" in prototype || "mozCaptureStream" in prototype; // Safari has neither
+  return choices(devices, { phone, screen, file });
+}
+
+/** What the user is asked for. @param {string} choice @returns {"camera" | "screen" | "file" | "card"} */
+export function kindOf(choice) {
+  if (choice === SCREEN) return "screen";
+  if (choice === VIDEO_FILE) return "file";
+  return choice === TEST_CARD ? "card" : "camera";
+}
+
+/**
+ * What a list of sources is to show as chosen: a camera by its own id, which may be another than the one asked for.
+ * @param {string} choice @param {string} [deviceId] of the track that was opened for it
+ */
+export function shownChoice(choice, deviceId) {
+  return isDevice(choice) || choice === ANY_CAMERA ? (deviceId ?? choice) : choice;
+}
+
+/** Whether a camera was opened in place of one that is not there any more. @param {string} choice @param {string} [deviceId] */
+export function standsIn(choice, deviceId) {
+  return isDevice(choice) && deviceId !== undefined && deviceId !== choice;
+}
+
+/** @param {string} choice */
+function isDevice(choice) {
+  return ![TEST_CARD, SCREEN, VIDEO_FILE, FRONT, BACK, ANY_CAMERA].includes(choice);
 }
 
 /**
  * Before the first permission browsers hide ids and names: then there is one nameless entry for all cameras.
  * @param {Device[]} devices @param {Abilities} abilities @returns {Choice[]}
  */
-export function choices(devices, { phone, screen }) {
+export function choices(devices, { phone, screen, file }) {
   const cameras = devices
     .filter(({ kind, deviceId }) => kind === "videoinput" && deviceId !== "")
     .map(({ deviceId, label }, index) => ({
@@ -150,7 +178,7 @@ export function choices(devices, { phone, screen }) {
     ...(phone && cameras.length !== 1 ? sides : []),
     ...(cameras.length > 0 || phone ? cameras : [{ value: ANY_CAMERA, label: t("source.camera") }]),
     ...(screen ? [{ value: SCREEN, label: t("source.screen") }] : []),
-    { value: VIDEO_FILE, label: t("source.file") },
+    ...(file ? [{ value: VIDEO_FILE, label: t("source.file") }] : []),
     { value: TEST_CARD, label: t("source.card") },
   ];
 }

@@ -147,10 +147,35 @@ export function concern({ loss, cameraFps, server }) {
     return { key: "concern.camera", values: { fps: Math.round(cameraFps) } };
   }
   if (server && server.fps_in >= FEW_FPS && server.fps_out < FEW_PAINTED) {
-    const values = { fps: server.fps_out.toFixed(1), camera: Math.round(server.fps_in) };
+    const values = { fps: Math.round(10 * server.fps_out) / 10, camera: Math.round(server.fps_in) };
     return { key: "concern.slow", values };
   }
   return null;
+}
+
+const BAD_READINGS = 5; // in a row: a moment of trouble is no news
+const GOOD_READINGS = 5; // in a row: nor is a moment without
+
+/** @typedef {NonNullable<ReturnType<typeof concern>>} Concern */
+/** @typedef {{ concern: Concern | null, bad: number, good: number }} Worry a concern that lasts, or begins to */
+
+/** @type {Worry} */
+export const CALM = { concern: null, bad: 0, good: 0 };
+
+/**
+ * The worry after one more reading. It keeps the numbers it began with: the line that shows them is read out.
+ * @param {Worry} worry @param {Concern | null} found @returns {Worry}
+ */
+export function worryOn(worry, found) {
+  const same = found !== null && found.key === worry.concern?.key;
+  if (same) return { ...worry, bad: worry.bad + 1, good: 0 };
+  if (lasting(worry) && worry.good + 1 < GOOD_READINGS) return { ...worry, good: worry.good + 1 };
+  return found ? { concern: found, bad: 1, good: 0 } : CALM;
+}
+
+/** What is to be shown of it. @param {Worry} worry @returns {Concern | null} */
+export function lasting({ concern, bad }) {
+  return bad >= BAD_READINGS ? concern : null;
 }
 
 /**

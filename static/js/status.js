@@ -23,15 +23,16 @@ export function icon(tone) {
  * @param {Status | null} status the last one of this connection
  * @param {boolean} seen whether a picture of this connection has been shown: before that nothing is live
  * @param {boolean} locked whether the server asked for a token before anything was started
+ * @param {"camera" | "screen" | "file" | "card"} asked what is asked for as source
  * @returns {StateLine}
  */
-export function describe(session, status, seen = true, locked = false) {
+export function describe(session, status, seen = true, locked = false, asked = "camera") {
   switch (session.phase) {
     case "idle":
       if (locked) return line("signin", "warn", t("state.signin"), t("state.signin.text"));
       return line("idle", "calm", t("state.idle"), t("state.idle.text"));
     case "asking":
-      return line("asking", "busy", t("state.asking"), t("state.asking.text"));
+      return line("asking", "busy", t("state.asking"), t(`state.asking.${asked}`));
     case "connecting": {
       const text = session.via === "ws" ? t("state.connecting.ws") : t("state.connecting.text");
       return line("connecting", "busy", t("state.connecting"), text);
@@ -55,7 +56,9 @@ export function describe(session, status, seen = true, locked = false) {
 function describeServer(status, seen) {
   const { state } = status;
   // The server speaks English: in another language the page's own words are better than its.
-  const text = (language() === "en" && status.message) || t(`state.${state}.text`);
+  const own = t(`state.${state}.text`);
+  const cause = state === "degraded" && status.message ? `${own} (${status.message})` : own;
+  const text = (language() === "en" && status.message) || cause;
   switch (state) {
     case "queued":
       return line("queued", "busy", t("state.queued"), queuedText(status));

@@ -11,6 +11,8 @@ export const LANGUAGES = { en: "English", de: "Deutsch" };
 
 /** @typedef {keyof typeof LANGUAGES} Language */
 
+const MOST_DECIMALS = 3; // of a number within a text
+
 /** @type {Record<string, string>} */
 const ENGLISH = en;
 let table = ENGLISH;
@@ -62,7 +64,16 @@ export function english(key, values) {
 
 /** @param {string} text @param {Values} values */
 function fill(text, values) {
-  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+  return text.replace(/\{(\w+)\}/g, (whole, name) => {
+    const value = values[name];
+    return typeof value === "number" ? decimal(value, 0, MOST_DECIMALS) : (value ?? whole);
+  });
+}
+
+/** As the language in use writes it: "0.50", "0,50". @param {number} value @param {number} least decimals @param {number} [most] */
+export function decimal(value, least, most = least) {
+  const digits = { minimumFractionDigits: least, maximumFractionDigits: most };
+  return new Intl.NumberFormat(inUse, { ...digits, useGrouping: false }).format(value);
 }
 
 /** "40 s", "3 min". @param {number} seconds */

@@ -25,9 +25,12 @@ export class View {
   retry = find("retry", HTMLButtonElement);
   again = find("again", HTMLButtonElement);
   useCard = find("use-card", HTMLButtonElement);
+  startCard = find("start-card", HTMLButtonElement);
   copy = find("copy", HTMLButtonElement);
+  withPrompt = find("with-prompt", HTMLInputElement);
   reset = find("reset", HTMLButtonElement);
   form = find("form", HTMLFormElement);
+  figures = find("figures", HTMLElement);
   signin = find("signin", HTMLFormElement);
   token = find("token", HTMLInputElement);
   #stage = find("stage", HTMLElement);
@@ -36,6 +39,7 @@ export class View {
   #trouble = find("trouble", HTMLElement);
   /** @type {Problem | null} */
   #problem = null;
+  #running = false;
 
   constructor() {
     // The tiles take the result's shape, and the camera tile shows the part of the picture that is painted.
@@ -50,10 +54,12 @@ export class View {
    * @param {object} more
    * @param {boolean} more.seen whether a picture of this connection has been shown
    * @param {boolean} more.locked whether the server asked for a token before anything was started
+   * @param {ReturnType<typeof import("./source.js").kindOf>} more.asked what is asked for as source
    * @param {string} more.concern what keeps a running picture from being good; empty: nothing
    */
-  render({ session, status, source }, { seen, locked, concern }) {
+  render({ session, status, source }, { seen, locked, asked, concern }) {
     const running = session.phase !== "idle" && session.phase !== "failed";
+    this.#running = running;
     this.start.textContent = t(running ? "stop" : "start");
     this.start.classList.toggle("running", running);
     this.#stage.dataset.fit = String(status?.settings.fit ?? "crop");
@@ -61,10 +67,15 @@ export class View {
     if (!running) this.result.srcObject = null;
     if (session.phase === "waiting") this.result.pause(); // else the last picture goes black with its connection
 
-    let { name, tone, word, text } = describe(session, status, seen, locked);
+    let { name, tone, word, text } = describe(session, status, seen, locked, asked);
     if (name === "live" && concern) [name, tone, text] = ["degraded", "warn", concern];
     const before = this.#stage.dataset.state;
     this.#stage.dataset.state = name;
+    this.#stage.dataset.asked = asked;
+    this.start.classList.toggle("primary", name !== "error"); // there "Try again" is what to press
+    if (name === "error" && before !== name && document.fullscreenElement) {
+      document.exitFullscreen().catch(() => {}); // it shows the videos alone, and nothing of the error
+    }
     this.#state.dataset.tone = tone;
     setText("state-icon", icon(tone));
     setText("state-word", word);
@@ -76,10 +87,11 @@ export class View {
     this.#showProgress(status);
     this.tick(session, performance.now());
     this.signin.hidden = name !== "signin";
+    find("offer-card", HTMLElement).hidden = name !== "idle";
     if (name === "signin" && before !== name) this.token.focus();
     if (name === "error") this.trouble(session.problem);
     else if (name === "signin" || session.phase !== "live") this.trouble(null);
-    if (name === "error" && before !== name) this.#trouble.focus();
+    if (name === "error" && before !== name) find("trouble-message", HTMLElement).focus();
   }
 
   /** Beside the state line, not in it: nobody wants each second read out. @param {Session} session @param {number} now */
@@ -96,6 +108,10 @@ export class View {
     setText("long", t("state.connecting.long", { seconds: Math.floor(trying / 1000) }));
   }
 
+  putFiguresBelowVideo() {
+    find("place-panels", HTMLElement).before(this.figures);
+  }
+
   /** @param {Problem | null} problem */
   trouble(problem) {
     this.#problem = problem;
@@ -109,7 +125,17 @@ export class View {
     const fields = problem.fields.map(({ field, message }) => make("li", {}, `${field}: ${message}`));
     find("trouble-fields", HTMLElement).replaceChildren(...fields);
     this.useCard.hidden = !isCameraProblem(problem);
+    this.again.hidden = this.#running && !isCameraProblem(problem); // what runs was not ended by it
     this.copy.textContent = t("trouble.copy");
+    find("details", HTMLElement).hidden = true;
+  }
+
+  /** To be copied by hand. @param {string} text */
+  showDetails(text) {
+    const area = find("details", HTMLTextAreaElement);
+    area.hidden = false;
+    area.value = text;
+    area.select();
   }
 
   /** What is shown as an error, if anything. */
@@ -143,10 +169,16 @@ export class View {
   numbers(fps, latency, rows) {
     setText("fps", fps);
     setText("latency", latency);
-    const cells = rows.map(([name, value]) =>
-      make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, value)),
-    );
-    find("parts", HTMLElement).replaceChildren(...cells);
+    const body = find("parts", HTMLElement);
+    while (body.children.length > rows.length) body.lastElementChild?.remove();
+    rows.forEach(([name, value], index) => {
+      const row = body.children[index] ?? make("tr", {}, make("th", { scope: "row" }), make("td"));
+      if (!row.parentElement) body.append(row);
+      const texts = [name, value];
+      [...row.children].forEach((cell, column) => {
+        if (cell.textContent !== texts[column]) cell.textContent = texts[column] ?? "";
+      });
+    });
   }
 
   /** @param {number[]} latencies milliseconds, one a second, oldest first */

@@ -3,12 +3,13 @@
 //
 //   new Whep("/whep/VIEW_ID", { onStream: (stream) => { video.srcObject = stream; } }).start();
 
-const GATHERING_LIMIT_MS = 1_000; // the server learns our address from the checks, so candidates are a courtesy
+import { LONGEST_PAUSE_MS, pause } from "./backoff.js";
+import { gathered } from "./gathering.js";
+import { read } from "./stats.js";
+
 const CONNECT_LIMIT_MS = 15_000; // from the offer to the first frame
 const STALL_LIMIT_MS = 5_000; // without a frame; the server repeats frames where nothing new is painted
 const CHECK_INTERVAL_MS = 1_000;
-const FIRST_PAUSE_MS = 1_000;
-const LONGEST_PAUSE_MS = 15_000;
 
 /** @typedef {"connecting" | "live" | "waiting"} WatchState */
 /** @typedef {"offline" | "unauthorized" | "full" | "lost"} Cause `offline`: nobody is on the air, or no server is there */
@@ -18,16 +19,6 @@ const LONGEST_PAUSE_MS = 15_000;
  * @property {(stream: MediaStream) => void} onStream
  * @property {(state: WatchState, cause: Cause | null) => void} [onState]
  */
-
-/**
- * Doubling pauses, spread by a quarter either way so that the viewers of a restarted server do not return at once.
- * @param {number} attempt tries since there was a picture @param {number} chance 0..1
- * @param {number | null} [wished] the server's own wish, in milliseconds
- */
-export function pause(attempt, chance, wished = null) {
-  const doubled = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.max(0, attempt - 1));
-  return wished ?? doubled * (0.75 + chance / 2);
-}
 
 /** @param {number} status of the answer to the offer @returns {Cause} */
 export function causeOf(status) {
@@ -62,9 +53,10 @@ export class Whep {
   /**
    * @param {string} endpoint of the session: .../whep/VIEW_ID
    * @param {WhepHooks} hooks
-   * @param {{ token?: string | null, iceServers?: RTCIceServer[] }} [options] `token` is sent as Bearer
+   * @param {{ token?: string | null, iceServers?: () => Promise<RTCIceServer[]> }} [options] `token` is sent as Bearer;
+   *   `iceServers` is asked before each try, for what a TURN server lets in expires
    */
-  constructor(endpoint, hooks, { token = null, iceServers = [] } = {}) {
+  constructor(endpoint, hooks, { token = null, iceServers = async () => [] } = {}) {
     this.#endpoint = endpoint;
     this.#hooks = hooks;
     this.#token = token;
@@ -88,10 +80,15 @@ export class Whep {
     if (!this.#stopped && this.#connection === null) this.#connect();
   }
 
+  /** What was measured since the connection began, for `stats.js`; null without one. */
+  async read() {
+    return this.#connection && read((await this.#connection.getStats()).values());
+  }
+
   async #connect() {
     clearTimeout(this.#timer);
     this.#attempt += 1;
-    const connection = new RTCPeerConnection({ iceServers: this.#iceServers });
+    const connection = new RTCPeerConnection();
     this.#connection = connection;
     const mine = () => this.#connection === connection;
     this.#hooks.onState?.("connecting", null);
@@ -101,6 +98,8 @@ export class Whep {
       connection.onconnectionstatechange = () => {
         if (mine() && ["failed", "closed"].includes(connection.connectionState)) this.#lost("lost");
       };
+      connection.setConfiguration({ iceServers: await this.#iceServers() });
+      if (!mine()) return;
       await connection.setLocalDescription();
       await gathered(connection);
       const response = await this.#post(connection.localDescription?.sdp ?? "");
@@ -167,16 +166,6 @@ export class Whep {
   #authorization() {
     return this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
   }
-}
-
-/** @param {RTCPeerConnection} connection @returns {Promise<void>} */
-function gathered(connection) {
-  return new Promise((resolve) => {
-    const check = () => connection.iceGatheringState === "complete" && resolve();
-    setTimeout(resolve, GATHERING_LIMIT_MS);
-    connection.addEventListener("icegatheringstatechange", check);
-    check();
-  });
 }
 
 /** @param {RTCPeerConnection} connection @returns {Promise<number>} frames so far */

@@ -4,7 +4,8 @@
 import { make } from "./dom.js";
 import { title, unitName } from "./status.js";
 import { stopOf, strengthOf } from "./stops.js";
-import { t } from "./texts.js";
+import { decimal, t } from "./texts.js";
+import { randomSeed } from "./tools/dice.js";
 
 /**
  * @typedef {object} Property one setting, as JSON Schema describes it, with the server's hints for the page
@@ -169,8 +170,9 @@ function range(property, names, emit) {
     show();
   };
   input.oninput = () => {
+    shown = value(); // else the next `adapt` would put it back
     show();
-    emit(value(), false);
+    emit(shown, false);
   };
   input.onchange = () => emit(value(), true);
   return {
@@ -194,7 +196,7 @@ function range(property, names, emit) {
 /** As many decimals as the step has: 0.5 by steps of 0.01 is "0.50". @param {number} value @param {number} step @param {string} unit */
 export function amount(value, step, unit) {
   const decimals = String(step).split(".")[1]?.length ?? 0;
-  return `${value.toFixed(decimals)} ${unit}`.trimEnd();
+  return `${decimal(value, decimals)} ${unit}`.trimEnd();
 }
 
 /** @param {Property} property @param {Names} names @param {Emit} emit @returns {Widget} */
@@ -225,11 +227,25 @@ function seed(property, names, emit) {
   const inner = number(property, names, emit);
   const dice = make("button", { type: "button", class: "quiet" }, t("field.random"));
   dice.onclick = () => {
-    const value = Math.floor(Math.random() * ((property.maximum ?? 2 ** 32 - 1) + 1));
+    const value = randomSeed(property.maximum ?? 2 ** 32 - 1, Math.random);
     inner.set(value);
     emit(value, true);
   };
-  return { parts: [make("div", { class: "row" }, ...inner.parts, dice)], set: inner.set };
+  const input = /** @type {HTMLInputElement} */ (inner.parts[0]);
+  const copy = make("button", { type: "button", class: "quiet" }, t("field.copy"));
+  copy.onclick = async () => {
+    try {
+      await navigator.clipboard.writeText(input.value);
+    } catch {
+      input.select(); // Ctrl+C does the rest
+    }
+  };
+  return { parts: [make("div", { class: "row" }, input, dice, copy)], set: inner.set };
+}
+
+/** How many prompts can be blended. @param {Property} property */
+export function mostPrompts(property) {
+  return property.anyOf?.find((choice) => choice.maxItems)?.maxItems ?? 2;
 }
 
 /**
@@ -237,7 +253,7 @@ function seed(property, names, emit) {
  * @param {Property} property @param {Names} names @param {Emit} emit @param {() => string} prompt @returns {Widget}
  */
 function blend(property, names, emit, prompt) {
-  const most = property.anyOf?.find((choice) => choice.maxItems)?.maxItems ?? 2;
+  const most = mostPrompts(property);
   const rows = make("div", { class: "rows" });
   const add = make("button", { type: "button", class: "quiet", "aria-describedby": names.describedby });
   const group = make("div", { role: "group", "aria-labelledby": names.label, class: "blend" }, rows, add);

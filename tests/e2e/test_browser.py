@@ -57,6 +57,7 @@ def test_a_refused_setting_is_explained_beside_its_field_and_taken_back(open_pag
     watched.until_applied("seed")
     watched.page.fill("#setting-seed", "99999999999")
     expect(watched.page.locator("#setting-seed-error")).to_contain_text("4294967295")
+    expect(watched.page.locator("#setting-seed")).to_have_attribute("aria-invalid", "true")
     expect(watched.page.locator("#setting-seed")).to_have_value("7")
     watched.page.fill("#setting-seed", "8")
     watched.until_applied("seed")
@@ -141,9 +142,9 @@ def test_everyone_can_use_it(open_page: Open, scheme: Scheme) -> None:
     assert watched.axe() == []
     watched.start()
     watched.wait_frames(20)
-    watched.page.get_by_role("button", name="Blend with another prompt").click()
     for details in watched.page.locator("details").all():
         details.evaluate("element => { element.open = true; }")
+    watched.page.get_by_role("button", name="Blend with another prompt").click()
     assert watched.axe() == []
     for width, height in ((1280, 800), (360, 780)):
         watched.page.set_viewport_size({"width": width, "height": height})

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, Route, expect
 
 from run import ROOT
-from tests.e2e.chromium import EXECUTABLE, NO_WEBRTC, Server, Talk, Watched, chromium, until
+from tests.e2e.chromium import EXECUTABLE, NO_WEBRTC, Server, Talk, Watched, chromium, guarded, until
 from tests.e2e.conftest import Open
 
 pytestmark = [
@@ -131,11 +131,12 @@ def test_a_camera_that_fails(open_page: Open, error: str, text: str, fix: str) -
     trouble = watched.page.locator("#trouble")
     expect(trouble).to_contain_text(text)
     expect(trouble).to_contain_text(fix)
-    expect(trouble).to_be_focused()
+    expect(watched.page.locator("#trouble-message")).to_be_focused()
     watched.until_state("Stopped")
     if error == "NotReadableError":
         accessible(watched, "error")
     watched.page.click("#use-card")
+    expect(watched.page.locator("#start")).to_be_focused()
     watched.until_live()
     expect(trouble).to_be_hidden()
 
@@ -146,6 +147,23 @@ def test_a_camera_that_is_taken_away(open_page: Open) -> None:
         "document.getElementById('camera').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))"
     )
     expect(watched.page.locator("#trouble")).to_contain_text("The camera was unplugged or taken away.")
+
+
+def test_a_screen_that_is_shared_no_more(open_page: Open) -> None:
+    screen = """navigator.mediaDevices.getDisplayMedia = async () => {
+      const stream = await navigator.mediaDevices.getUserMedia({ video: true });
+      stream.getVideoTracks()[0].getSettings = () => ({ displaySurface: "window" });
+      return stream;
+    }"""
+    watched = open_page(before=lambda page: (page.add_init_script(screen), talking(page)))
+    watched.page.select_option("#source", "screen")
+    watched.start()
+    watched.page.evaluate(
+        "document.getElementById('camera').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))"
+    )
+    expect(watched.page.locator("#trouble")).to_contain_text("The sharing of the screen was ended.")
+    watched.page.click("#again")
+    watched.until_live()
 
 
 def test_an_insecure_page_is_told_the_address_that_works(open_page: Open, server: Server) -> None:
@@ -162,7 +180,13 @@ def test_an_insecure_page_is_told_the_address_that_works(open_page: Open, server
     watched.page.click("#start")
     trouble = watched.page.locator("#trouble")
     expect(trouble).to_contain_text(f"secure pages only, and {watched.origin} is not one")
-    expect(trouble).to_contain_text(f"http://localhost:{port}; from elsewhere use https")
+    expect(trouble).to_contain_text(f"http://localhost:{port}")
+    expect(trouble).to_contain_text("https")
+    watched.page.check("#with-prompt")
+    watched.page.click("#copy")  # there is no clipboard here
+    details = json.loads(watched.page.input_value("#details"))
+    assert details["problem"]["code"] == "camera/insecure_context"
+    assert details["prompt"] == watched.page.input_value("#setting-prompt")
 
 
 def test_a_full_server_is_waited_for(open_page: Open) -> None:
@@ -280,19 +304,6 @@ def test_a_model_is_chosen_behind_its_licence_and_its_loading_is_followed(open_p
     assert watched.axe() == []
 
 
-def guarded(page: Page) -> None:
-    """As a server does that was started with a token."""
-
-    def check(route: Route) -> None:
-        if route.request.headers.get("authorization") == "Bearer open sesame":
-            return route.continue_()
-        body = {"code": "unauthorized", "detail": "This server asks for its access token.", "fix": "Send it."}
-        return route.fulfill(status=401, json=body)
-
-    page.route("**/api/**", check)
-    page.route("**/offer", check)
-
-
 def test_a_server_with_a_token_lets_in_who_knows_it(open_page: Open) -> None:
     watched = open_page(before=guarded, ready="#token")
     page = watched.page
@@ -324,13 +335,39 @@ def test_a_setting_stands_only_where_diffusion_does_something_else(open_page: Op
     expect(slider).to_have_attribute("max", "1")
 
 
+def test_a_new_connection_answers_what_was_sent_over_the_one_before(open_page: Open) -> None:
+    watched, talk = open_talking(open_page)
+    watched.page.fill("#setting-prompt", "an owl")
+    watched.page.press("#setting-prompt", "Enter")
+    mark = watched.page.locator(".field:has(#setting-prompt) .mark")
+    expect(mark).to_have_text("sending…")
+    talk.status |= {"settings": talk.status["settings"] | {"prompt": "an owl"}}
+    talk.say("status", **talk.status | {"state": "closed", "reason": "draining", "retry_in_s": 0.1})
+    expect(mark).to_be_empty()
+    watched.until_live()
+
+
+def test_in_one_column_the_prompt_comes_before_the_numbers(open_page: Open) -> None:
+    page = open_page(viewport={"width": 899, "height": 800}).page
+    above = """([first, second]) => document.querySelector(first).getBoundingClientRect().bottom
+        <= document.querySelector(second).getBoundingClientRect().top"""
+    assert page.evaluate(above, ["#setting-prompt", "#figures"])
+    assert page.evaluate(above, ["#figures", "#setting-pipeline"])
+    expect(page.locator("#setting-negative_prompt")).to_be_hidden()
+    expect(page.locator("#start")).to_be_in_viewport()
+    page.set_viewport_size({"width": 900, "height": 800})
+    expect(page.locator("#stage #figures")).to_be_visible()
+    page.goto(page.url + "#negative=blurry")
+    expect(page.locator("#setting-negative_prompt")).to_be_visible()
+
+
 def test_the_page_speaks_german_all_of_it(open_page: Open) -> None:
     watched, talk = open_talking(open_page, locale="de-AT")
     page = watched.page
     assert page.get_attribute("html", "lang") == "de"
     expect(page.locator("#start")).to_have_text("Stopp")
     talk.is_now(state="queued", place=3, wait_s=200)
-    expect(page.locator("#state")).to_contain_text("Du bist Nummer 3 in der Reihe")
+    expect(page.locator("#state")).to_contain_text("Du bist Nummer 3 in der Warteschlange")
     talk.say("error", code="gpu_oom", message="12 of 11 GB are needed.", fix="", fields=[], retryable=True)
     expect(page.locator("#trouble")).to_contain_text("nicht genug Speicher für dieses Bild. 12 of 11 GB are needed.")
     schema = page.request.get(f"{watched.origin}/api/settings/schema").json()
@@ -339,7 +376,7 @@ def test_the_page_speaks_german_all_of_it(open_page: Open) -> None:
         assert hint, name
         assert hint != setting["description"], name
     assert watched.axe() == []
-    page.get_by_role("button", name="Vorlieben").click()
+    page.get_by_role("button", name="Optionen").click()
     page.select_option("#language", "en")
     expect(page.locator("dialog[open] h2")).to_have_text("Preferences")
     page.keyboard.press("Escape")

@@ -86,7 +86,14 @@ def test_a_file_that_is_no_video_is_explained_and_the_picture_goes_on(open_page:
         watched.page.select_option("#source", "video-file")
     chooser.value.set_files(broken)
     expect(watched.page.locator("#trouble")).to_contain_text("could not be played")
+    camera = watched.page.locator("#source option").first.get_attribute("value")
+    expect(watched.page.locator("#source")).to_have_value(camera or "")  # which is still sent
     watched.wait_frames(3)
+    with watched.page.expect_file_chooser():
+        watched.page.click("#again")
+    expect(watched.page.locator("#start")).to_be_focused()
+    watched.page.select_option("#source", index=0)
+    expect(watched.page.locator("#trouble")).to_be_hidden()
 
 
 def test_a_camera_that_refuses_what_is_asked_is_asked_for_less(open_page: Open) -> None:
@@ -248,9 +255,16 @@ def test_a_link_to_a_look_opens_that_look(open_page: Open) -> None:
     expect(page.locator("#setting-prompt")).to_have_value("stained glass")
     expect(page.locator("#setting-seed")).to_have_value("9")
     expect(page.locator("#notice")).to_contain_text("nonsense")
+    page.fill("#setting-prompt", "inferno")
+    page.press("#setting-prompt", "Enter")
+    page.reload()
+    expect(page.locator("#setting-prompt")).to_have_value("inferno")  # a link is followed once
+    page.fill("#setting-prompt", "stained glass")
+    page.press("#setting-prompt", "Enter")
     page.click(".hand-on summary")
     page.click("#copy-link")
     expect(page.locator("#notice")).to_contain_text("copied")
+    assert "#" not in page.url
     link = page.evaluate("navigator.clipboard.readText()")
     assert "#prompt=stained+glass" in link
     assert "strength=0.5" in link

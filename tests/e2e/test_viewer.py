@@ -69,14 +69,14 @@ def test_the_link_shows_the_video_and_nothing_else(browser: Browser, server: Ser
     watched = open_page(browser, server)
     watched.start()
     link = shared_link(watched)
-    path = watched.page.locator(".code path").get_attribute("d")
-    assert path is not None
-    assert path.count("h1v1h-1z") > 200
+    expect(watched.page.locator("dialog.share")).to_contain_text("on this computer only")  # no code for a phone
     viewer = Watched(browser.new_context(viewport={"width": 800, "height": 300}).new_page(), server.url)
     page = viewer.page
-    page.goto(f"{link}?fit=cover")
+    page.goto(f"{link}?fit=cover&stats=1")
     until_live(page)
     assert page.inner_text("#message") == ""
+    expect(page.locator("#stats")).to_contain_text(" kbit/s")
+    expect(page.locator("#stats")).to_contain_text("480")
     assert page.evaluate("getComputedStyle(document.getElementById('video')).objectFit") == "cover"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(0, 0, 0)"
     box = page.locator("#video").bounding_box()
@@ -86,6 +86,27 @@ def test_the_link_shows_the_video_and_nothing_else(browser: Browser, server: Ser
         page.evaluate(AXE.read_text())
         assert page.evaluate("axe.run(document).then((found) => found.violations.map((rule) => rule.id))") == []
     assert viewer.offences == watched.offences == []
+
+
+def test_where_others_can_open_the_link_it_is_a_code_too(browser: Browser, server: Server) -> None:
+    page = browser.new_context().new_page()
+    name = f"http://painter.example:{server.url.rpartition(':')[2]}"
+
+    def serve(route: Route, request: Request) -> None:
+        headers = request.headers | {"origin": server.url}
+        route.fulfill(response=route.fetch(url=request.url.replace(name, server.url), headers=headers))
+
+    page.route(f"{name}/**", serve)
+    page.goto(name)
+    page.wait_for_selector("#looks")
+    page.click("#share")
+    expect(page.locator("#notice")).to_contain_text("Press Start first")
+    page.click("#start-card")  # no camera without https
+    until("the page is live", lambda: page.inner_text("#state-word") == "Live")
+    page.click("#share")
+    path = page.locator(".code path").get_attribute("d")
+    assert path is not None
+    assert path.count("h1v1h-1z") > 200
 
 
 def test_obs_gets_a_clear_ground_and_no_words(browser: Browser, server: Server) -> None:

@@ -2,15 +2,8 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  CONNECT_LIMIT_MS,
-  FIRST_WAIT_MS,
-  IDLE,
-  LONGEST_WAIT_MS,
-  step,
-  tryingFor,
-  UNPROVEN_TRIES,
-} from "../../static/js/session.js";
+import { FIRST_PAUSE_MS, LONGEST_PAUSE_MS } from "../../static/js/backoff.js";
+import { CONNECT_LIMIT_MS, IDLE, step, tryingFor, UNPROVEN_TRIES } from "../../static/js/session.js";
 
 const MIDDLE = 0.5; // the chance that spreads nothing
 const lost = { code: "lost", message: "gone", fix: "", fields: [], retryable: true };
@@ -28,7 +21,8 @@ function play(events, from = IDLE) {
   return { session, effects };
 }
 
-const toLive = [{ type: "start" }, { type: "source_opened" }, { type: "connected" }];
+const toAnswer = [{ type: "start" }, { type: "source_opened" }, { type: "answered" }];
+const toLive = [...toAnswer, { type: "connected" }];
 
 test("start asks for the camera, then connects, then is live", () => {
   const { session, effects } = play(toLive);
@@ -67,16 +61,16 @@ test("a lost connection is tried again for ever, with doubling waits up to a lim
   }
   assert.deepEqual(
     waits.slice(0, 4),
-    [1, 1, 2, 4].map((times) => times * FIRST_WAIT_MS),
+    [1, 1, 2, 4].map((times) => times * FIRST_PAUSE_MS),
   );
-  assert.equal(waits.at(-1), LONGEST_WAIT_MS);
+  assert.equal(waits.at(-1), LONGEST_PAUSE_MS);
 });
 
 test("chance spreads the waits by a quarter either way", () => {
   const live = play(toLive).session;
   const event = { type: "lost", problem: lost };
-  assert.equal(step(live, event, 0, 0).session.deadline, 0.75 * FIRST_WAIT_MS);
-  assert.equal(step(live, event, 0, 1).session.deadline, 1.25 * FIRST_WAIT_MS);
+  assert.equal(step(live, event, 0, 0).session.deadline, 0.75 * FIRST_PAUSE_MS);
+  assert.equal(step(live, event, 0, 1).session.deadline, 1.25 * FIRST_PAUSE_MS);
 });
 
 test("a tick before its time changes nothing", () => {
@@ -89,29 +83,53 @@ const blocked = { type: "lost", problem: { ...lost, code: "ice_failed" } };
 
 test("a link that cannot be opened gives way to the other one at once", () => {
   for (const event of [tooLong, blocked]) {
-    const { session, effects } = play([...toLive.slice(0, 2), event]);
+    const { session, effects } = play([...toAnswer, event]);
     assert.deepEqual([session.phase, session.via, session.attempt], ["connecting", "ws", 1]);
     assert.equal(effects.at(-1), "connect");
   }
 });
 
 test("without another way it is waited for, and named as a blocked link", () => {
-  const { session, effects } = play([{ type: "start", fallback: false }, toLive[1], tooLong]);
+  const { session, effects } = play([{ type: "start", fallback: false }, ...toAnswer.slice(1), tooLong]);
   assert.deepEqual([session.phase, session.via, session.problem.code], ["waiting", "webrtc", "ice_failed"]);
   assert.equal(effects.at(-1), "disconnect");
 });
 
-test("the other way is kept while it lasts, named when it is blocked too, and forgotten with the next start", () => {
-  const ws = play([
-    ...toLive.slice(0, 2),
-    blocked,
-    { type: "connected" },
+test("the other way is kept while it lasts, and the best tried first once it is lost", () => {
+  const ws = play([...toAnswer, blocked, { type: "connected" }]).session;
+  assert.deepEqual([ws.phase, ws.via], ["live", "ws"]);
+  const gone = play([{ type: "lost", problem: lost }], ws).session;
+  assert.deepEqual([gone.phase, gone.via], ["waiting", "webrtc"]);
+  const again = play([{ type: "retry" }, blocked], gone).session;
+  assert.deepEqual([again.phase, again.via], ["connecting", "ws"]);
+});
+
+test("the other way is named when it is blocked too, and forgotten with the next start", () => {
+  const { session } = play([...toAnswer, blocked, { type: "answered" }, tooLong]);
+  assert.deepEqual([session.phase, session.via, session.problem.code], ["waiting", "ws", "ws_failed"]);
+  assert.equal(play([{ type: "stop" }, { type: "start" }], session).session.via, "webrtc");
+});
+
+test("a browser without WebRTC never tries it", () => {
+  const { session } = play([
+    { type: "start", via: "ws" },
+    ...toLive.slice(1),
     { type: "lost", problem: lost },
-  ]).session;
-  assert.deepEqual([ws.phase, ws.via], ["waiting", "ws"]);
-  const again = play([{ type: "retry" }, tooLong], ws).session;
-  assert.deepEqual([again.phase, again.via, again.problem.code], ["waiting", "ws", "ws_failed"]);
-  assert.equal(play([{ type: "stop" }, { type: "start" }], again).session.via, "webrtc");
+  ]);
+  assert.deepEqual([session.phase, session.via], ["waiting", "ws"]);
+});
+
+test("a link that was open once is not blocked: no other way for it, however a try fails", () => {
+  for (const tries of [[blocked], [{ type: "answered" }, tooLong], [tooLong]]) {
+    const { session } = play([...toLive, { type: "lost", problem: lost }, { type: "retry" }, ...tries]);
+    assert.deepEqual([session.phase, session.via], ["waiting", "webrtc"]);
+  }
+});
+
+test("a server that answers nothing is not called a blocked link", () => {
+  const { session } = play([...toLive.slice(0, 2), { ...tooLong, origin: "http://painter" }]);
+  assert.deepEqual([session.phase, session.via, session.problem.code], ["waiting", "webrtc", "unreachable"]);
+  assert.match(session.problem.message, /http:\/\/painter/);
 });
 
 test("a try tells how long it has taken", () => {

@@ -2,11 +2,20 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ANY_CAMERA, BACK, choices, FRONT, wishes } from "../../static/js/source.js";
+import {
+  ANY_CAMERA,
+  BACK,
+  choices,
+  FRONT,
+  shownChoice,
+  standsIn,
+  TEST_CARD,
+  wishes,
+} from "../../static/js/source.js";
 
 const camera = (deviceId, label = "") => ({ kind: "videoinput", deviceId, label });
 const values = (devices, abilities) => choices(devices, abilities).map(({ value }) => value);
-const DESK = { phone: false, screen: true };
+const DESK = { phone: false, screen: true, file: true };
 
 test("cameras first, then what needs none", () => {
   const devices = [camera("a", "Cam"), camera("b"), { kind: "audioinput", deviceId: "c", label: "Mic" }];
@@ -25,10 +34,11 @@ test("before the permission there is one nameless camera", () => {
 });
 
 test("a phone has a front and a back", () => {
-  const phone = { phone: true, screen: false };
+  const phone = { phone: true, screen: false, file: true };
   assert.deepEqual(values([], phone).slice(0, 2), [FRONT, BACK]);
   assert.deepEqual(values([camera("a"), camera("b")], phone).slice(0, 4), [FRONT, BACK, "a", "b"]);
   assert.deepEqual(values([camera("a")], phone).slice(0, 2), ["a", "video-file"]);
+  assert.deepEqual(values([camera("a")], { ...phone, file: false }), ["a", "test-card"]);
 });
 
 test("a camera that refuses is asked for less, in the end any will do", () => {
@@ -41,4 +51,13 @@ test("a camera that refuses is asked for less, in the end any will do", () => {
     { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 } },
     {},
   ]);
+});
+
+test("the list names the camera that is really used, and a stand-in is told", () => {
+  const used = (choice, deviceId) => [shownChoice(choice, deviceId), standsIn(choice, deviceId)];
+  assert.deepEqual(used("a", "a"), ["a", false]);
+  assert.deepEqual(used("gone", "b"), ["b", true]);
+  assert.deepEqual(used(ANY_CAMERA, "b"), ["b", false]);
+  assert.deepEqual(used("a", undefined), ["a", false]);
+  for (const choice of [FRONT, TEST_CARD]) assert.deepEqual(used(choice, "x"), [choice, false]);
 });

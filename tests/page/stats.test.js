@@ -2,7 +2,17 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bitrates, concern, latencyParts, losses, read, sparkline } from "../../static/js/stats.js";
+import {
+  bitrates,
+  CALM,
+  concern,
+  lasting,
+  latencyParts,
+  losses,
+  read,
+  sparkline,
+  worryOn,
+} from "../../static/js/stats.js";
 
 const report = (at, frames, bytes) => [
   { type: "candidate-pair", nominated: true, currentRoundTripTime: 0.02 },
@@ -88,4 +98,19 @@ test("what is worth a word: a network that loses, a camera or a server that is s
 test("the sparkline ends at the right, and its highest value touches the top", () => {
   assert.equal(sparkline([50, 100], 3, 20, 10), "10.0,5.0 20.0,0.0");
   assert.equal(sparkline([], 3, 20, 10), "");
+});
+
+test("a worry comes after five bad readings, says the same while it lasts, and goes after five good ones", () => {
+  const loss = (percent) => ({ key: "concern.loss", values: { percent } });
+  const after = (readings, from = CALM) => readings.reduce(worryOn, from);
+  const four = after([4, 5, 6, 7].map(loss));
+  assert.equal(lasting(four), null);
+  assert.equal(lasting(after([null, loss(8)], four)), null); // not in a row
+  const five = after([loss(8)], four);
+  assert.deepEqual(lasting(five), loss(4));
+  assert.deepEqual(lasting(after([loss(9), null, null, null, null], five)), loss(4));
+  assert.deepEqual(lasting(after([null, null, null, null, loss(9), null], five)), loss(4));
+  assert.equal(lasting(after([null, null, null, null, null], five)), null);
+  const slow = { key: "concern.slow", values: {} };
+  assert.deepEqual(lasting(after(Array(9).fill(slow), five)), slow);
 });

@@ -7,16 +7,18 @@ import {
   cameraProblem,
   insecureProblem,
   isCameraProblem,
+  thrownProblem,
   unreachableProblem,
   words,
 } from "../../static/js/errors.js";
 import { IDLE } from "../../static/js/session.js";
 import { describe, icon, painter, progressText, title } from "../../static/js/status.js";
 import { bestLanguage, useLanguage } from "../../static/js/texts.js";
+import { amount } from "../../static/js/widgets.js";
 import de from "../../static/texts/de.js";
 import en from "../../static/texts/en.js";
 
-const LIVE = { ...IDLE, phase: "live", proven: true };
+const LIVE = { ...IDLE, phase: "live", proven: "webrtc" };
 const STATES = ["queued", "loading", "running", "passthrough", "degraded", "no_input", "draining", "closed"];
 
 for (const state of STATES) {
@@ -96,6 +98,24 @@ test("an insecure page is told the address that works", () => {
   assert.match(insecureProblem({ origin: "http://pc", port: "" }).fix, /http:\/\/localhost;/);
 });
 
+test("what a source throws is a problem with something to do, whatever it is", () => {
+  const ours = cameraProblem(new Error("x"));
+  assert.deepEqual(thrownProblem(ours), ours);
+  const denied = Object.assign(new Error("x"), { name: "NotAllowedError" });
+  assert.equal(thrownProblem(denied).code, "camera/NotAllowedError");
+  const unknown = thrownProblem(new TypeError("x is undefined"));
+  assert.match(unknown.message, /x is undefined/);
+  assert.match(unknown.fix, /Reload/);
+});
+
+test("what the browser asks for is named by its source", () => {
+  const asking = { ...IDLE, phase: "asking" };
+  const texts = ["camera", "screen", "file", "card"].map(
+    (asked) => describe(asking, null, true, false, asked).text,
+  );
+  assert.equal(new Set(texts).size, 4);
+});
+
 test("an unreachable server is named, and tried again", () => {
   const problem = unreachableProblem("http://pc:8000");
   assert.match(problem.message, /http:\/\/pc:8000/);
@@ -160,6 +180,11 @@ test("in German the page speaks for the server, and keeps what exactly it said",
     assert.match(own.message, /^Der Server unter http:\/\/pc:8000 /);
     assert.equal(own.detail, "");
     assert.equal(describe(LIVE, { state: "running", message: "English." }).text, "");
+    const limited = describe(LIVE, { state: "degraded", message: "No pipeline could be loaded." });
+    assert.match(limited.text, /eingeschränkt.*No pipeline could be loaded/);
+    const bytes = { stage: "download", done: 1.2e9, total: 2.4e9, unit: "bytes", eta_s: null };
+    assert.equal(progressText(bytes), "Download: 1,2 von 2,4 GB");
+    assert.equal(amount(0.5, 0.01, ""), "0,50");
   } finally {
     await useLanguage("en");
   }

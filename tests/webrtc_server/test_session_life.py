@@ -190,6 +190,14 @@ async def test_reload_keeps_its_place_and_does_not_wait_for_the_old_end(
     await until(lambda: not server.manager._closing)
 
 
+async def test_a_full_server_says_how_many_places_it_has(start_server: StartServer) -> None:
+    server = await start_server("identity", max_sessions=2, queue_length=0)
+    for _ in range(2):
+        server.manager.create(None)
+    with pytest.raises(ClientError, match=r"All places \(2\) are taken"):
+        server.manager.create(None)
+
+
 async def test_who_takes_itself_over_without_end_has_to_wait(start_server: StartServer) -> None:
     server = await start_server("identity", max_sessions=1, queue_length=0)
     for _ in range(limits.CLOSING_SESSIONS + 1):

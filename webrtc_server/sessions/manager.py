@@ -30,7 +30,7 @@ RETRY_AFTER = 5  # seconds, told to those who find no place
 _ENDS = {End.SILENT: Code.NO_INPUT, End.UNUSABLE: Code.FRAME_TOO_LARGE}
 _REFUSALS = {
     Refusal.PENDING: "Too many others are connecting just now.",
-    Refusal.FULL: "All places are taken, and in line too.",
+    Refusal.FULL: "All places ({places}) are taken, and in line too.",
 }
 
 logger = get_logger(__name__)
@@ -64,7 +64,7 @@ class SessionManager:
         if len(self._closing) >= CLOSING_SESSIONS:  # or one that takes itself over without end would hold any number
             return _REFUSALS[Refusal.PENDING]
         refusal = self.admission.refusal(self.places) if older is None else None
-        return _REFUSALS[refusal] if refusal else None
+        return _REFUSALS[refusal].format(places=self.places) if refusal else None
 
     def start(self) -> None:
         self._ticker = asyncio.create_task(self._tick(), name="session ticker")

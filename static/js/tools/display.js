@@ -40,10 +40,11 @@ export function addDisplay(page) {
   const mirror = make("button", { type: "button", class: "quiet", id: "mirror" });
   const options = MODES.map((value) => make("option", { value }));
   const compare = make("select", { id: "compare" }, ...options);
+  const compareLabel = make("label", { for: "compare" });
   // Lies over the videos: the camera is left of it, the result right.
   const split = make("input", { type: "range", class: "split", id: "split", min: 0, max: 100, step: 1 });
   tiles.append(split);
-  video.append(mirror, compare);
+  video.append(mirror, make("span", { class: "keep" }, compareLabel, compare));
 
   /** @param {Partial<Shown>} change */
   function set(change) {
@@ -74,7 +75,7 @@ export function addDisplay(page) {
   );
   page.onLanguage(() => {
     mirror.textContent = t("tools.mirror");
-    compare.setAttribute("aria-label", t("tools.compare"));
+    compareLabel.textContent = t("tools.compare");
     split.setAttribute("aria-label", t("tools.split"));
     options.forEach((option) => {
       option.textContent = t(`tools.compare.${/** @type {Mode} */ (option.value)}`);
@@ -86,6 +87,7 @@ export function addDisplay(page) {
 /** The screen of a phone stays on while there is something to see. Browsers take the lock away from hidden pages. */
 export class WakeLock {
   #wanted = false;
+  #asking = false;
   /** @type {WakeLockSentinel | null} */
   #lock = null;
 
@@ -100,8 +102,10 @@ export class WakeLock {
     if (!wanted) {
       this.#lock?.release().catch(() => {});
       this.#lock = null;
-    } else if (!held && !document.hidden) {
+    } else if (!held && !this.#asking && !document.hidden) {
+      this.#asking = true;
       this.#lock = (await navigator.wakeLock?.request("screen").catch(() => null)) ?? null; // an empty battery says no
+      this.#asking = false;
       if (!this.#wanted) this.want(false); // it came too late
     }
   }

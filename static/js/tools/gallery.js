@@ -28,7 +28,7 @@ export function addGallery(page, place, library, pick) {
       draw(await index);
     } catch {
       index = null; // the next time may be better
-      draw({ columns: 1, rows: 1, looks: [] });
+      body.replaceChildren(make("p", {}, t("tools.looks.failed")), own());
     }
     dialog.showModal();
   };
@@ -72,7 +72,7 @@ export function addGallery(page, place, library, pick) {
         "button",
         { type: "button", class: "look", title: prompt },
         thumb,
-        make("span", {}, words),
+        make("span", { lang: group !== "preset" && "en" }, words),
       );
       look.onclick = () => choose({ prompt });
       return look;

@@ -2,6 +2,9 @@
 // that way is a stranger's: here it is reduced to settings that the schema knows, each with a value that it allows.
 // Pure. The server checks once more, and has the last word.
 
+import { isObject } from "../protocol.js";
+import { mostPrompts } from "../widgets.js";
+
 /** @typedef {import("../protocol.js").Settings} Settings */
 /** @typedef {import("../controls.js").Schema} Schema */
 /** @typedef {import("../widgets.js").Property} Property */
@@ -53,8 +56,7 @@ function text(value, longest = 1000) {
 
 /** @param {Property} property @param {unknown} value */
 function blend(property, value) {
-  const most = property.anyOf?.find((choice) => choice.maxItems)?.maxItems ?? 2;
-  if (!Array.isArray(value) || value.length === 0 || value.length > most) return undefined;
+  if (!Array.isArray(value) || value.length === 0 || value.length > mostPrompts(property)) return undefined;
   const parts = value.map((part) => {
     const words = text(part?.text);
     const weight = part?.weight ?? 1;
@@ -152,9 +154,4 @@ function json(content) {
   } catch {
     return undefined;
   }
-}
-
-/** @param {unknown} value @returns {value is Record<string, unknown>} */
-function isObject(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

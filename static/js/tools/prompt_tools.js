@@ -13,6 +13,7 @@ import { readSnapshot } from "./snapshot.js";
 /** @typedef {import("../protocol.js").Settings} Settings */
 
 const FIELD = "setting-prompt"; // its element is another after a change of language
+const KEEP_SEED = "live-diffusion.keep-seed";
 const IMPORTED = ".json,.png,application/json,image/png";
 
 /** @param {import("../page.js").Page} page @param {import("../controls.js").Schema} schema */
@@ -22,12 +23,16 @@ export function addPromptTools(page, schema) {
   const history = new History(page.storage);
   const first = make("div", { class: "row wrap" });
   const keepSeed = make("input", { type: "checkbox", id: "keep-seed" });
+  keepSeed.checked = page.storage?.getItem(KEEP_SEED) === "on";
+  keepSeed.onchange = () => page.storage?.setItem(KEEP_SEED, keepSeed.checked ? "on" : "off");
   const keepLabel = make("label", { for: "keep-seed" });
-  const earlier = make("select", { class: "earlier", id: "earlier" });
+  const earlier = make("select", { id: "earlier" });
+  const earlierLabel = make("label", { for: "earlier" });
+  const earlierRow = make("div", { class: "earlier" }, earlierLabel, earlier);
   const handOn = make("div", { class: "row wrap" });
   const summary = make("summary");
   const hint = make("p", { class: "hint" });
-  places.prompt.append(first, earlier, make("details", { class: "hand-on" }, summary, handOn, hint));
+  places.prompt.append(first, earlierRow, make("details", { class: "hand-on" }, summary, handOn, hint));
 
   addGallery(page, first, library, use);
   add(first, "dice", () => t("tools.dice"), roll);
@@ -52,7 +57,7 @@ export function addPromptTools(page, schema) {
     keepLabel.textContent = t("tools.seed.keep");
     summary.textContent = t("tools.hand-on");
     hint.textContent = t("tools.hand-on.hint");
-    earlier.setAttribute("aria-label", t("tools.earlier"));
+    earlierLabel.textContent = t("tools.earlier");
     drawEarlier();
   });
 
@@ -106,20 +111,26 @@ export function addPromptTools(page, schema) {
   function openLink() {
     const raw = fromFragment(location.hash);
     if (raw === null) return;
+    clearLink(); // else each reload would put the look back, over all that was changed since
     const { settings, refused } = clean(schema, raw);
     if (Object.keys(settings).length > 0) use(settings);
     if (refused.length > 0) page.notice(t("tools.link.refused", { names: refused.join(", ") }));
+  }
+
+  function clearLink() {
+    globalThis.history.replaceState(null, "", location.pathname + location.search);
   }
 
   async function copyLink() {
     const { prompt, prompts } = page.settings();
     const { prompt: _, ...changed } = changedOnly(schema, page.settings());
     const fragment = toFragment(prompts ? changed : { prompt, ...changed });
-    globalThis.history.replaceState(null, "", fragment); // where the clipboard is forbidden, the address bar has it
+    const link = new URL(fragment, location.href).href;
     try {
-      await navigator.clipboard.writeText(location.href);
+      await navigator.clipboard.writeText(link);
       page.notice(t("tools.link.copied"));
     } catch {
+      globalThis.history.replaceState(null, "", link);
       page.notice(t("tools.link.shown"));
     }
   }
@@ -166,9 +177,9 @@ export function addPromptTools(page, schema) {
 
   function drawEarlier() {
     const options = history.prompts.map((prompt) => make("option", { value: prompt }, prompt)).reverse();
-    earlier.replaceChildren(make("option", { value: "", disabled: true }, t("tools.earlier")), ...options);
+    earlier.replaceChildren(make("option", { value: "", disabled: true }, "…"), ...options);
     earlier.selectedIndex = 0;
-    earlier.hidden = options.length === 0;
+    earlierRow.hidden = options.length === 0;
   }
 }
 

@@ -70,7 +70,10 @@ export class RecordButton {
 
   /** @param {string} name @param {Format} format @param {Disk | null} disk */
   async #record(name, format, disk) {
-    if (this.#stream === null) return void (await disk?.close());
+    if (this.#stream === null) {
+      await disk?.close();
+      return this.#say(t("tools.record.nothing", { name }));
+    }
     const recorder = new Recorder(this.#stream, format, disk);
     this.#recorder = recorder;
     const show = () => {

@@ -1,5 +1,7 @@
 // What a recording is: its format, its name, what is said of it, when it has to end. Pure; `recorder.js` does it.
 
+import { decimal } from "../texts.js";
+
 export const PIECE_MS = 1_000; // between two pieces of the file: what a crash of the browser costs at most
 export const MOST_MEMORY_BYTES = 512 * 1024 * 1024; // where the file cannot go to disk as it grows
 export const VIDEO_BITS_PER_SECOND = 8_000_000; // above what the server sends, so that little is lost once more
@@ -36,7 +38,7 @@ export function clock(ms) {
 
 /** "3.4 MB". @param {number} bytes */
 export function sizeText(bytes) {
-  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
+  return bytes >= 1e9 ? `${decimal(bytes / 1e9, 2)} GB` : `${decimal(bytes / 1e6, 1)} MB`;
 }
 
 /** "live-diffusion-2026-11-24-091500.mp4", in local time. @param {Date} date @param {string} extension */

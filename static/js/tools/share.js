@@ -3,7 +3,7 @@
 
 import { addDialog } from "../dialogs.js";
 import { make } from "../dom.js";
-import { asProblem } from "../protocol.js";
+import { unknownProblem } from "../errors.js";
 import { ServerError } from "../signalling.js";
 import { duration, t } from "../texts.js";
 
@@ -21,13 +21,22 @@ export function addShare(page) {
   button.onclick = async () => {
     try {
       const link = await viewLink(client);
-      if (link === null) return page.notice(t("tools.share.nothing"));
-      body.replaceChildren(...draw(link), ...(await code(link.url)), ...howToUse());
+      if (link === null) {
+        return page.notice(t(client.status ? "tools.share.ws" : "tools.share.start-first"));
+      }
+      const alone = isLoopback(new URL(link.url).hostname);
+      const forOthers = alone ? [make("p", {}, t("tools.share.loopback"))] : await code(link.url);
+      body.replaceChildren(...draw(link), ...forOthers, ...howToUse());
       dialog.showModal();
     } catch (error) {
-      page.trouble(error instanceof ServerError ? error.problem : asProblem({ message: String(error) }));
+      page.trouble(error instanceof ServerError ? error.problem : unknownProblem(error));
     }
   };
+}
+
+/** Whether a name leads each device to itself. @param {string} hostname as in a URL */
+export function isLoopback(hostname) {
+  return /^(.+\.)?localhost$|^127(\.\d+){3}$|^\[::1\]$/.test(hostname);
 }
 
 /**
