@@ -92,7 +92,8 @@ class Server:
         """Returns once a session would be painted."""
         port = self.url.rpartition(":")[2] or "0"
         command = [sys.executable, "-m", "webrtc_server", "serve", "--host", "127.0.0.1", "--port", port]
-        environment = os.environ | {"LIVE_DIFFUSION_ICE_LOOPBACK": "1", "LIVE_DIFFUSION_DRAIN_SECONDS": "1"}
+        # Pages that are still live at the end of a test are not waited for any longer than they need to hear of it.
+        environment = os.environ | {"LIVE_DIFFUSION_ICE_LOOPBACK": "1", "LIVE_DIFFUSION_DRAIN_SECONDS": "2"}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*command, *self._arguments], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
