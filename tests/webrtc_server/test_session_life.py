@@ -272,14 +272,14 @@ async def test_a_silent_session_is_not_released_while_its_settings_are_on_their_
     start_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deadlines, "REST_AFTER", 0.6)
-    monkeypatch.setenv("LIVE_DIFFUSION_TEST_LOAD", "slow 2.5")
-    server = await start_server("identity")
+    server = await start_server("fault", prompt="slow 1.5")
     async with client_of(server.url) as client:
-        assert await processed(client)
-        await client.send("settings", {"pipeline": "fault"})
+        await client.socket.send(as_file(scene()))
+        [session] = server.manager.sessions.values()
+        await until(lambda: session._in_flight)
+        await client.send("settings", {"seed": 3})  # its turn is after the picture's
         applied = await client.message("settings_applied")
         assert LATER not in applied["notes"]  # it is the worker that says so
-        [session] = server.manager.sessions.values()
         await until(lambda: not session._worker.is_connected)
 
 
