@@ -70,7 +70,7 @@ def test_nothing_painted_yet_shows_the_camera_after_a_moment() -> None:
 
 def test_hung_pipeline_is_repeated_then_passed_through() -> None:
     sent = Track().play(camera(30, 1, 0.02) + [event for event in camera(30, 5, None) if event[0] >= 1], 5)
-    kinds = [(round(at, 1), decision.kind) for at, decision in sent if at > 1.02]
+    kinds = [(at, decision.kind) for at, decision in sent if at > 1.02]
     assert [kind for _, kind in kinds[:3]] == ["repeat"] * 3
     assert all(kind == "unpainted" for at, kind in kinds if at >= 1.0 + PASS_THROUGH_AFTER)
     gaps = [b - a for (a, _), (b, _) in pairwise(sent)]
@@ -80,7 +80,7 @@ def test_hung_pipeline_is_repeated_then_passed_through() -> None:
 def test_silent_camera_repeats_with_stamps_that_follow_the_clock() -> None:
     sent = Track().play(camera(30, 1, 0.02), 4)
     repeats = [(at, decision) for at, decision in sent if decision.kind == "repeat"]
-    assert len(repeats) == 6
+    assert len(repeats) == (4 - 0.9867) // STALL_AFTER
     assert repeats[-1][1].pts / TICKS == pytest.approx(repeats[-1][0] - 0.02, abs=0.01)
 
 
