@@ -305,9 +305,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     assert process.stdin
     process.stdin.close()
     try:
-        async with asyncio.timeout(STOP_TIMEOUT):
-            await process.wait()
-    except (TimeoutError, asyncio.CancelledError):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await process.wait()
+    finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()

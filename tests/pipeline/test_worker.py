@@ -25,6 +25,7 @@ from pipeline.frame import Frame, PixelFormat
 from pipeline.policy.supervision import Pulse
 from pipeline.settings import Settings
 from pipeline.worker import messages
+from pipeline.worker import supervisor as supervisor_module
 from pipeline.worker.client import WorkerClient
 from pipeline.worker.loop import Painter, Successor
 from pipeline.worker.memory import (
@@ -376,6 +377,31 @@ async def test_process_that_will_not_end_is_killed(monkeypatch: pytest.MonkeyPat
             await asyncio.sleep(0.01)
     async with asyncio.timeout(5):
         await supervisor.close()
+
+
+DEAF = """
+import socket, sys, time
+watching = socket.socket(fileno=int(sys.argv[2])).accept()[0]
+watching.sendall(b"no message" + bytes([10]))
+time.sleep(60)
+"""
+
+
+async def test_closed_while_a_process_is_being_ended_no_other_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    ending, end = asyncio.Event(), supervisor_module._end
+
+    async def end_and_tell(process: asyncio.subprocess.Process) -> None:
+        ending.set()
+        await end(process)
+
+    monkeypatch.setattr(supervisor_module, "_end", end_and_tell)
+    supervisor = Supervisor(["identity"])
+    monkeypatch.setattr(supervisor, "_command", (sys.executable, "-c", DEAF))
+    supervisor.start()
+    async with asyncio.timeout(15):
+        await ending.wait()
+        await supervisor.close()
+    assert supervisor.restarts == 0
 
 
 @dataclass
