@@ -76,4 +76,6 @@ def open_page(browser: Browser, server: Server) -> Iterator[Open]:
         return watched
 
     yield open_
+    for watched in pages:  # a page that stays would go on streaming beside all that follow
+        watched.page.context.close()
     assert [offence for watched in pages for offence in watched.offences] == []
