@@ -113,11 +113,12 @@ class Session:
     replaced by the next, so that a slow reader sees the newest.
     """
 
-    def __init__(self, peer: RTCPeerConnection, channel: RTCDataChannel) -> None:
+    def __init__(self, http: aiohttp.ClientSession, peer: RTCPeerConnection, channel: RTCDataChannel) -> None:
         self.session_id = ""  # a secret: whoever has it controls the session
         self.view_id = ""  # lets others watch, at /view/{view_id}
         self.status: dict[str, Any] = {}  # as the server told it last; empty until the channel is open
         self.missed = 0  # painted pictures that a newer one replaced before they were fetched
+        self._http = http
         self._peer = peer
         self._channel = channel
         self._newest: av.VideoFrame | None = None
@@ -155,6 +156,10 @@ class Session:
     async def set(self, **settings: object) -> dict[str, Any]:
         """Change settings: all of these, or none; `settings_applied`. Raises ServerError, ConnectionLost."""
         return await self.request("settings", settings)
+
+    async def view_path(self) -> str:
+        """Where on this server others can watch, for an hour or so. Raises ServerError, ConnectionLost."""
+        return str((await _answer(self._http.post(f"api/sessions/{self.session_id}/view-token")))["url"])
 
     async def request(self, kind: str, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Send a message of the control protocol; its reply's data. Raises ServerError, ConnectionLost."""
@@ -259,7 +264,7 @@ async def connect(
         async with aiohttp.ClientSession(f"{url.rstrip('/')}/", headers=headers, timeout=timeout) as http:
             servers = await _answer(http.get("api/ice"))
             peer = RTCPeerConnection(RTCConfiguration([RTCIceServer(**server) for server in servers["iceServers"]]))
-            session = Session(peer, peer.createDataChannel("control"))
+            session = Session(http, peer, peer.createDataChannel("control"))
             try:
                 peer.addTrack(source)
                 await peer.setLocalDescription(await peer.createOffer())

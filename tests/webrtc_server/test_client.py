@@ -38,6 +38,7 @@ async def test_own_pictures_come_back_as_arrays_and_settings_are_obeyed(start_se
         assert (caught.value.code, list(caught.value.fields)) == ("invalid_settings", ["steps"])
         assert (await session.request("get_status"))["settings"]["steps"] == 3
         assert server.manager.find(session.session_id).view_id == session.view_id
+        assert (await session.view_path()).startswith(f"/view/{session.view_id}#token=")
     assert not server.manager.sessions
     with pytest.raises(ConnectionLost):
         await session.set(prompt="third")

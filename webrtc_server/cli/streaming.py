@@ -122,7 +122,7 @@ async def run(
     try:
         track = _source(source, loop)
         async with connect(url, track, settings=settings, token=token) as session:
-            typer.echo(f"connected; others can watch at {url.rstrip('/')}/view/{session.view_id}")
+            typer.echo(f"connected; others can watch at {url.rstrip('/')}{await session.view_path()}")
             await _copy(session, sink, _stop_signal(track, seconds))
     finally:
         await asyncio.to_thread(sink.close)
