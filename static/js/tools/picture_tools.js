@@ -63,13 +63,16 @@ export function addPictureTools(page) {
   );
   addShare(page);
 
+  /** @type {MediaStream | null} */
+  let result = null; // it comes before its first picture, and so before the session is live
   client.addEventListener("result", (event) => {
-    record.follow(/** @type {CustomEvent<MediaStream>} */ (event).detail);
+    result = /** @type {CustomEvent<MediaStream>} */ (event).detail;
+    follow();
   });
   const follow = () => {
     const live = client.session.phase === "live";
     awake.want(live);
-    if (!live) record.follow(null); // which finishes its file
+    record.follow(live ? result : null); // none finishes its file
     snapshot.disabled = window.disabled = !live;
   };
   client.addEventListener("change", follow);
