@@ -214,7 +214,9 @@ class Worker:
                 await self._watched(reader, writer)
             elif isinstance(hello, Open) and memory is not None:
                 await self._session(PaintSession(memory, self._answer_to(writer)), hello, reader)
-        except (ValueError, TimeoutError, ConnectionError) as error:
+        except ConnectionError:
+            pass  # the server cuts the connection of a session that rests, or is gone itself
+        except (ValueError, TimeoutError) as error:
             logger.warning("connection ended: %s", type(error).__name__)
         finally:
             if memory is not None:

@@ -28,9 +28,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """With what it paints by default."""
-    running = Server(tmp_path_factory.mktemp("server") / "log")
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One for a file of tests, with the arguments that its `SERVER` names, or with what it paints by default."""
+    running = Server(tmp_path_factory.mktemp("server") / "log", *getattr(request.module, "SERVER", ()))
     running.start()
     yield running
     running.stop()

@@ -20,6 +20,7 @@ pytestmark = [
     pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium here; on Debian: apt-get install chromium"),
 ]
 
+SERVER = ("--pipeline", "identity")
 BARS = [(191, 191, 191), (191, 191, 0), (0, 191, 191), (0, 191, 0), (191, 0, 191), (191, 0, 0), (0, 0, 191)]
 COLOUR_ERROR = 8  # of 255, each of R, G and B; 6 were seen: two conversions to 8 bits, and the codec twice
 FULL_SIZE_WITHIN = 2.0  # seconds from the offer
@@ -78,14 +79,6 @@ CALL = """async ([width, height, bars]) => {
   const codecs = [...(await peer.getStats()).values()].filter((each) => each.type === "codec");
   return { first, full, width: video.videoWidth, colours, codecs: codecs.map((each) => each.mimeType), ...answer };
 }"""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("server") / "log", "--pipeline", "identity")
-    running.start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture

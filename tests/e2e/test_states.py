@@ -23,16 +23,9 @@ pytestmark = [
     pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium here; on Debian: apt-get install chromium"),
 ]
 
+SERVER = ("--pipeline", "identity")
 ARTIFACTS = ROOT / "artifacts"
 BYTES = {"stage": "download", "done": 1.2e9, "total": 2.4e9, "unit": "bytes", "eta_s": 40.0}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("server") / "log", "--pipeline", "identity")
-    running.start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ pytestmark = [
     pytest.mark.skipif(not (MODULES / "whip-whep").exists(), reason="npm packages are not installed"),
 ]
 
+SERVER = ("--pipeline", "identity")
 FILES = {  # what the page imports, and the package's file behind it
     "whip.js": "whip-whep/whip.js",
     "whep.js": "whip-whep/whep.js",
@@ -78,14 +79,6 @@ EYEVINN = f"""async () => {{
   {WATCH}
   window.leave = async () => {{ await watching.stop(); await publishing.destroy(); }};
 }}"""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = Server(tmp_path_factory.mktemp("server") / "log", "--pipeline", "identity")
-    running.start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture
