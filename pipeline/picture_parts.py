@@ -63,7 +63,9 @@ def _png(data: bytes) -> Parts:
             kept.append(data[position:end])
         elif kind == PNG_EXIF and end - position <= MAX_EXIF:
             exif = data[position:end]
-        if kind == PNG_END or end >= len(data):
+        if end > len(data):
+            raise _bad("is cut short")
+        if kind == PNG_END:
             break
         position = end
     else:

@@ -172,7 +172,7 @@ def _png_chunks(count: int) -> bytes:
 
 
 def _lying_png() -> bytes:
-    """The header says 1900x1000; the data is of one row."""
+    """The header says 1900x1000; the data is of one row, and there the file ends."""
     head = b"IHDR" + struct.pack(">IIBBBBB", 1900, 1000, 8, 2, 0, 0, 0)
     data = b"IDAT" + zlib.compress(b"\0" * 5701)
     chunks = (struct.pack(">I", len(each) - 4) + each + struct.pack(">I", zlib.crc32(each)) for each in (head, data))

@@ -37,6 +37,13 @@ def test_files_of_endless_parts_are_refused(name: str) -> None:
         decode(BOMBS[name]())
 
 
+@pytest.mark.parametrize("missing", [1, 8, 12, 13, 40])
+def test_png_that_is_cut_short_is_no_picture(missing: int) -> None:
+    """The end is not put back in its place: half a picture would be sent as a whole one."""
+    with pytest.raises(BadFrame, match="cut short"):
+        decode(png(8, 8)[:-missing])
+
+
 def test_usual_progressive_picture() -> None:
     frame, file_format = decode(jpeg(progressive=True))
     assert (frame.width, frame.height, file_format) == (1920, 1088, "jpeg")
