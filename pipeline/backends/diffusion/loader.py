@@ -1,11 +1,12 @@
 """Loads a Stable Diffusion model: which files, which VAE, on what device, in what precision.
 
-Only safetensors files are read, for a pickle runs code, and a folder with Python code is refused. `fetch` brings what
-is not here. Called by the back end, in a thread that may take its time.
+Only safetensors files are read, for a pickle runs code, and a folder that has or names Python code is refused. `fetch`
+brings what is not here. Called by the back end, in a thread that may take its time.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, StableDiffusionPipeline
 from diffusers.utils.logging import disable_progress_bar
-from safetensors import SafetensorError
 
 from pipeline import catalog
 from pipeline.backend import Progress, Report
@@ -30,8 +30,10 @@ logger = logging.getLogger(__name__)
 PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"})
 LORA_FILE = "pytorch_lora_weights.safetensors"
 TINY_VAE_FOLDER = "taesd"  # in a model's folder: a tiny VAE to use in place of its own
+LIBRARIES = frozenset({"diffusers", "transformers", "stable_diffusion"})  # the last is a part of diffusers
 # What is read of a model, in diffusers' names: small files, and weights without their ending.
-DESCRIPTIONS = ("model_index.json", "scheduler/scheduler_config.json", "tokenizer/tokenizer_config.json")
+INDEX = "model_index.json"
+DESCRIPTIONS = (INDEX, "scheduler/scheduler_config.json", "tokenizer/tokenizer_config.json")
 CONFIGS = ("text_encoder/config.json", "unet/config.json")
 WEIGHTS = ("text_encoder/model", "unet/diffusion_pytorch_model")
 VAE_WEIGHTS = "vae/diffusion_pytorch_model"
@@ -88,7 +90,9 @@ def load_model(wanted: ModelSpec | Path, report: Report, threads: int | None = N
             f"There is not enough memory for the model {name}.",
             "End what else uses the GPU, take another one (LIVE_DIFFUSION_GPU_DEVICE), or choose a smaller model.",
         ) from error
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:  # not there, or not what they say
+    except BackendUnavailable:
+        raise
+    except Exception as error:  # the libraries raise anything at all on files that are not what they say
         raise BackendUnavailable(
             f"The model {name} could not be loaded: {error}", "Check its files; in diffusers' layout each part has one."
         ) from error
@@ -198,7 +202,7 @@ def fuse_lora(pipe: StableDiffusionPipeline, folder: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises BackendUnavailable for a folder that is not there, that has code, or weights as pickles only."""
+    """Raises BackendUnavailable for a folder that is not there, that has or names code, or weights as pickles only."""
     if not folder.is_dir():
         raise BackendUnavailable(
             f"There is no model folder {folder}.", "Name one in diffusers' layout, or a model of the catalogue."
@@ -206,6 +210,10 @@ def check_folder(folder: Path) -> None:
     files = [path for path in folder.rglob("*") if path.is_file()]
     if code := [path.name for path in files if path.suffix == ".py"]:
         raise BackendUnavailable(f"{folder} has program code, {code[0]}, which is not run.", "Use a plain model.")
+    if foreign := _foreign_libraries(folder):
+        raise BackendUnavailable(
+            f"{folder / INDEX} takes parts from {foreign[0]}, which is not imported.", "Use a plain model."
+        )
     safe = {path.parent for path in files if path.suffix == ".safetensors"}
     for path in files:
         if path.suffix in PICKLES and path.parent not in safe:
@@ -213,3 +221,13 @@ def check_folder(folder: Path) -> None:
                 f"{path} is a pickle, which could run any code, and there is no safetensors file beside it.",
                 "Convert the model to safetensors.",
             )
+
+
+def _foreign_libraries(folder: Path) -> list[str]:
+    """What diffusers would import by its name to make a part of the model: anything that is installed here."""
+    try:
+        index = json.loads((folder / INDEX).read_text())
+        named = [part[0] for name, part in index.items() if not name.startswith("_") and isinstance(part, list | str)]
+    except (OSError, ValueError, AttributeError, IndexError):  # what is no index, diffusers refuses
+        return []
+    return [repr(library) for library in named if library is not None and library not in LIBRARIES]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,14 +87,31 @@ def test_a_folder_with_code_is_refused(folder: Path) -> None:
         load_model(folder, silent, threads=1)
 
 
+@pytest.mark.parametrize("part", [["antigravity", "Mine"], ["os", "path"], "xy"])
+def test_a_folder_that_names_code_is_refused_before_it_is_imported(folder: Path, part: object) -> None:
+    index = json.loads((folder / loader.INDEX).read_text()) | {"scheduler": part}
+    (folder / loader.INDEX).write_text(json.dumps(index))
+    with pytest.raises(BackendUnavailable, match="is not imported"):
+        load_model(folder, silent, threads=1)
+    assert "antigravity" not in sys.modules
+
+
+def test_a_folder_that_is_loaded_asks_nobody(tiny_sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for a newer file nor for a missing one."""
+    monkeypatch.setattr(socket, "socket", None)
+    monkeypatch.setattr(socket, "getaddrinfo", None)
+    load_model(tiny_sd, silent, threads=1)
+
+
 def test_a_folder_that_is_no_model(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(BackendUnavailable, match="no model folder"):
         load_model(tmp_path / "absent", silent, threads=1)
     with pytest.raises(BackendUnavailable, match="could not be loaded"):
         load_model(tmp_path / "model" / "tokenizer", silent, threads=1)
-    (folder / "unet" / "config.json").write_text("{")
-    with pytest.raises(BackendUnavailable, match="could not be loaded"):
-        load_model(folder, silent, threads=1)
+    for text in ("{", "[]", '{"scheduler": ["diffusers", "Other"]}'):
+        (folder / loader.INDEX).write_text(text)
+        with pytest.raises(BackendUnavailable, match="could not be loaded"):
+            load_model(folder, silent, threads=1)
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
