@@ -108,6 +108,13 @@ class Supervision:
             due = min(due, max(now, self._heard + STALL_AFTER))
         return max(0.0, due - now)
 
+    def last_words(self, now: float) -> str:
+        """What is known of it, for the log."""
+        pulse = self._pulse
+        usual = f", usually {pulse.usual:.3f} s" if pulse.usual else ""
+        doing = "" if pulse.doing == "nothing" else f": it was {pulse.doing} for {pulse.seconds:.1f} s{usual}"
+        return f"last heard of {now - self._heard:.1f} s ago{doing}"
+
     def died(self, now: float) -> Rest:
         if self._ready_since is not None and now - self._ready_since >= HEALTHY_AFTER:
             self.forget_deaths()

@@ -251,15 +251,16 @@ class Supervisor:
 
     def _look(self) -> Verdict:
         """What is to be done; sessions are told when it stalls, and when it goes on."""
-        verdict = self._supervision.look(time.monotonic())
+        now = time.monotonic()
+        verdict = self._supervision.look(now)
         if verdict == "well" and self.state.phase == "stalled":
             logger.warning("the worker goes on")
             self._publish(replace(self.state, phase="ready"))
         elif verdict == "stalled" and self.state.phase == "ready":
-            logger.error("the worker is stalled: %s", self._supervision)
+            logger.error("the worker is stalled, %s", self._supervision.last_words(now))
             self._publish(replace(self.state, phase="stalled"))
         elif verdict == "hung":
-            logger.error("the worker hangs and is killed: %s", self._supervision)
+            logger.error("the worker hangs and is killed, %s", self._supervision.last_words(now))
         return verdict
 
     def _hear(self, message: FromWorker) -> None:

@@ -102,6 +102,13 @@ def test_a_slow_pipeline_has_ten_times_its_usual_time() -> None:
     assert Life(usual=0.4, doing="preparing").until(60)[1] == (STALL_AFTER, "stalled")
 
 
+def test_the_log_says_what_it_was_at() -> None:
+    decided = supervised()
+    assert decided.last_words(1.5) == "last heard of 1.5 s ago"
+    decided.answered(Pulse("painting", 1.9, 0.0321, False), 2.0)
+    assert decided.last_words(2.5) == "last heard of 0.5 s ago: it was painting for 1.9 s, usually 0.032 s"
+
+
 @pytest.mark.parametrize("life", [Life(doing="preparing"), Life(doing="painting", loads=True)])
 def test_what_may_take_long_is_told_as_early_and_ended_later(life: Life) -> None:
     [_, (stalled, what), (killed, end)] = life.until(60)
