@@ -1,4 +1,5 @@
-"""P7: loss both ways, reordering and duplicates, five seconds of nothing; the picture goes on and comes back.
+"""P7: loss both ways, reordering and duplicates, a narrow link, five seconds of nothing; the picture goes on and comes
+back.
 
 `python -m bench.reliability.loss PERCENT` is one stream where the kernel loses as much, see tests/chaos/netns.sh.
 """
@@ -23,6 +24,8 @@ SECONDS = {Scale.FAST: 3, Scale.SHORT: 6, Scale.LONG: 30}
 LONGEST_GAP = 3.0  # seconds
 BLACKOUT, BACK = 5.0, 5.0  # seconds
 SKIPPED = 77  # exit code of netns.sh
+NARROW = Conditions(rate=500_000)  # each way
+NARROW_SECONDS = 8.0  # at least: it takes both encoders some to find the rate
 UNTIDY = Conditions(loss=0.03, delay=(0.04, 0.07), duplicates=0.01)
 
 
@@ -37,22 +40,27 @@ async def loss(scale: Scale) -> Row:
             rates[percent] = fps
             shares.append(fps >= least * rates[0])
         untidy, gaps["untidy"] = await _stream(server.url, UNTIDY, seconds)
+        narrow, gaps["500 kbit/s"] = await _stream(server.url, NARROW, max(NARROW_SECONDS, seconds), (640, 480))
         back = await _blackout(server.url) if scale > Scale.FAST else 0.0
     by_kernel = {percent: await _in_a_namespace(percent) for percent in LEAST} if scale == Scale.LONG else {}
-    facts = [min(rates.values()) > 0, *(code in (0, SKIPPED) for code in by_kernel.values())]
+    facts = [min(rates.values()) > 0, narrow > 0, *(code in (0, SKIPPED) for code in by_kernel.values())]
     times = [*shares, untidy >= 0.75 * rates[0], max(gaps.values()) <= LONGEST_GAP, back <= BACK]
     told = ", ".join(f"{percent} % {fps:.1f}" for percent, fps in rates.items())
-    measured = f"fps at loss {told}; with delay, reordering and duplicates {untidy:.1f}; "
+    measured = f"fps at loss {told}; with delay, reordering and duplicates {untidy:.1f}, at 500 kbit/s {narrow:.1f}; "
     measured += f"longest gap {max(gaps.values()):.2f} s; back {back:.1f} s after the blackout"
     if by_kernel:
         words = {0: "kept", SKIPPED: "not run"}
         measured += "; lost by the kernel " + ", ".join(f"{p} % {words.get(c, 'missed')}" for p, c in by_kernel.items())
-    return row("P7", TARGET, measured, facts, times, fps=rates, untidy_fps=untidy, gaps_s=gaps, back_s=back)
+    return row(
+        "P7", TARGET, measured, facts, times, fps=rates, untidy_fps=untidy, narrow_fps=narrow, gaps_s=gaps, back_s=back
+    )
 
 
-async def _stream(url: str, conditions: Conditions, seconds: float) -> tuple[float, float]:
+async def _stream(
+    url: str, conditions: Conditions, seconds: float, size: tuple[int, int] = (320, 240)
+) -> tuple[float, float]:
     """Different pictures a second, and the longest time between two."""
-    async with RtcClient(url, 320, 240, fps=FPS, repairs=True) as client:
+    async with RtcClient(url, *size, fps=FPS, repairs=True) as client:
         await client.frames(FPS)
         client.link.conditions = conditions
         begin = len(client.received)

@@ -7,6 +7,7 @@ It sits between aioice and the socket of the client, so it acts both ways and on
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 from aiortc import RTCPeerConnection
 
 Address = tuple[str, int]
+QUEUE = 0.2  # seconds, as in the buffer of a home's router
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Conditions:
     loss: float = 0.0  # 0..1
     delay: tuple[float, float] = (0.0, 0.0)  # seconds, from and to
     duplicates: float = 0.0  # 0..1
+    rate: float = math.inf  # bits a second; what would wait longer than QUEUE for its turn is lost
 
 
 class Link:
@@ -34,6 +37,7 @@ class Link:
         self.is_cut = False
         self.dropped = 0
         self._chance = random.Random(seed)
+        self._free_at = [0.0, 0.0]  # when each way has sent what it holds
         transports = {t.sender.transport for t in connection.getTransceivers()}
         if connection.sctp:
             transports.add(connection.sctp.transport)
@@ -50,18 +54,21 @@ class Link:
 
     def _lay_on(self, protocol: Any) -> None:  # noqa: ANN401  aioice's, which has no public name
         receive = protocol.datagram_received  # its asyncio transport looks this name up for each datagram
-        protocol.datagram_received = lambda data, address: self._carry(receive, data, address)
+        protocol.datagram_received = lambda data, address: self._carry(receive, data, address, 0)
         protocol.transport = _Sender(protocol.transport, self._carry)
 
-    def _carry(self, deliver: Callable[[bytes, Address], None], data: bytes, address: Address) -> None:
-        now_so = self.conditions
-        if self.is_cut or self._chance.random() < now_so.loss:
+    def _carry(self, deliver: Callable[[bytes, Address], None], data: bytes, address: Address, way: int = 1) -> None:
+        now_so, loop = self.conditions, asyncio.get_running_loop()
+        wait = max(0.0, self._free_at[way] - loop.time())
+        if self.is_cut or self._chance.random() < now_so.loss or wait > QUEUE:
             self.dropped += 1
             return
+        wait += len(data) * 8 / now_so.rate
+        self._free_at[way] = loop.time() + wait
         for _ in range(1 + (self._chance.random() < now_so.duplicates)):
-            delay = self._chance.uniform(*now_so.delay)
+            delay = wait + self._chance.uniform(*now_so.delay)
             if delay:
-                asyncio.get_running_loop().call_later(delay, self._deliver, deliver, data, address)
+                loop.call_later(delay, self._deliver, deliver, data, address)
             else:
                 deliver(data, address)
 

@@ -77,12 +77,12 @@ class Camera(MediaStreamTrack):
 
     kind = "video"
 
-    def __init__(self, width: int, height: int, fps: float) -> None:
+    def __init__(self, width: int, height: int, fps: float, first: int = 1) -> None:
         super().__init__()
         self.sent: dict[int, float] = {}
         self._pictures = itertools.cycle(camera_pictures(width, height))
         self._fps = fps
-        self._number = 0
+        self._first, self._number = first, first - 1
         self._begun: float | None = None
         self.paused = False
 
@@ -90,13 +90,19 @@ class Camera(MediaStreamTrack):
         """From the next picture on, as when a phone is turned."""
         self._pictures = itertools.cycle(camera_pictures(width, height, 2))
 
+    def blacken(self, width: int, height: int) -> None:
+        """From the next picture on, as with a hand before the lens; the barcode stays."""
+        black = np.full((height * 3 // 2, width), 128, np.uint8)
+        black[:height] = 16
+        self._pictures = itertools.cycle([black])
+
     async def recv(self) -> av.VideoFrame:
         now = time.monotonic()
         if self._begun is None:
             self._begun = now
         while True:
             self._number += 1
-            due = self._begun + (self._number - 1) / self._fps
+            due = self._begun + (self._number - self._first) / self._fps
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             if self.readyState != "live":
                 raise MediaStreamError
@@ -198,6 +204,11 @@ class RtcClient:
     async def accept(self) -> None:
         """Begin to connect, as the answer says."""
         await self.pc.setRemoteDescription(RTCSessionDescription(self.answer["sdp"], "answer"))
+
+    def swap(self, camera: Camera) -> None:
+        """Another camera on the same call. The old one is not stopped: aiortc's sender may be waiting for it."""
+        self.camera = camera
+        self.pc.getSenders()[0].replaceTrack(camera)
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "video":

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.conftest import StartServer
-from tests.fakes.rtc_client import OfferRefused, RtcClient
+from tests.fakes.rtc_client import Camera, OfferRefused, RtcClient
 
 
 async def test_identity_returns_the_very_pictures_with_their_time_stamps(start_server: StartServer) -> None:
@@ -230,6 +230,39 @@ async def test_silent_camera_is_noticed_and_the_picture_repeated(start_server: S
         await client.message("status", state="running")
         before = len(client.received)
         await client.until(lambda: len({frame.number for frame in client.received[before:]}) > 3)
+
+
+async def test_another_camera_on_the_same_call(start_server: StartServer) -> None:
+    """Of other sizes and rates, with time stamps that jump ahead and back; black is a picture like any other."""
+    server = await start_server("identity")
+    async with RtcClient(server.url, 320, 240) as client:
+        await client.frames(5)
+        [session] = server.manager.sessions.values()
+        for first, size, fps in ((5000, (640, 480), 60), (100, (320, 240), 1), (900, (160, 120), 15)):
+            client.swap(Camera(*size, fps, first))
+            await client.until(lambda first=first: first <= (client.received[-1].number or 0) <= first + 40)  # type: ignore[misc]
+        client.camera.blacken(160, 120)
+        painted = session.statistics.frames["painted"]
+        await client.frames(20)
+        assert session.statistics.frames["painted"] >= painted + 10
+        pts = [frame.pts for frame in client.received]
+        assert pts == sorted(set(pts))
+        assert not [message for message in client.messages if message["type"] == "error"]
+
+
+async def test_a_flood_of_one_client_leaves_the_other_its_pictures(start_server: StartServer) -> None:
+    """`python -m bench.line` says how many."""
+    server = await start_server("identity")
+    async with RtcClient(server.url, 320, 240) as flooder, RtcClient(server.url, 320, 240) as other:
+        await asyncio.gather(flooder.frames(5), other.frames(5))
+        for number in range(1000):
+            flooder.send("settings", {"seed": number}, str(number))
+        assert len({frame.number for frame in await other.frames(30, timeout=5)}) >= 20
+        other.send("ping", {"t": 1})
+        await other.message("pong", timeout=2)
+        applied = [message["data"] for message in flooder.messages if message["type"] == "settings_applied"]
+        assert 1 <= len(applied) < 200  # far from a thousand: what was too fast made way for what came later
+        await flooder.message("settings_applied", id="999")
 
 
 async def test_client_that_vanishes_frees_its_place(start_server: StartServer) -> None:
