@@ -5,6 +5,7 @@ Makes .venv unless it runs inside one already, installs what is pinned, writes .
 server; whatever else stands on the command line goes to the server. Needs nothing but Python's standard library.
 """
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -12,7 +13,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 NEEDS = (3, 11)
@@ -27,6 +30,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 TORCH = "torch==2.13.0"
 CURRENT = "requirements-diffusion-current.txt"
+BROWSER_TESTS = "tests/e2e"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -155,6 +159,25 @@ class Steps:
         self.rows.append((name, "passed" if passed else "FAILED", time.monotonic() - start))
         return passed
 
+    @contextlib.contextmanager
+    def beside(self, name: str, *command: str) -> Iterator[None]:
+        """Run it while what is inside runs: most of both is waiting. What it prints comes at the end, in one piece."""
+        say(f"\n== {name}, beside what follows: {' '.join(command)}")
+        start = time.monotonic()
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            try:
+                yield
+                passed = process.wait() == 0
+            finally:
+                process.kill()
+                process.wait()
+            self.rows.append((name, "passed" if passed else "FAILED", time.monotonic() - start))
+            say(f"\n== what {name} printed")
+            output.seek(0)
+            shutil.copyfileobj(output, sys.stdout.buffer)
+            sys.stdout.flush()
+
     def skip(self, name: str, reason: str) -> None:
         say(f"\n== {name}: skipped, {reason}")
         self.rows.append((name, f"skipped: {reason}", 0.0))
@@ -180,13 +203,16 @@ def test(pytest_arguments: list[str]) -> int:
     steps.run("types", *python, "mypy")
     steps.run("imports", str(tools / "lint-imports"), "--no-logo")
     page(steps)
-    steps.run("tests", *python, "pytest", *pytest_arguments)
-    if not pytest_arguments:  # who asks for some tests has no use for minutes of others
-        steps.run("promises", *python, "bench.reliability", "--fast")
-    if engine:
-        current_diffusion(steps)
-    else:
-        steps.skip("current diffusion", "the engine is not installed, for the reason above")
+    if pytest_arguments:  # who asks for some tests has no use for minutes of others
+        steps.run("tests", *python, "pytest", *pytest_arguments)
+        return steps.summary()
+    with steps.beside("browser tests", *python, "pytest", BROWSER_TESTS):
+        steps.run("tests", *python, "pytest", f"--ignore={BROWSER_TESTS}")
+    with steps.beside("promises", *python, "bench.reliability", "--fast"):
+        if engine:
+            current_diffusion(steps)
+        else:
+            steps.skip("current diffusion", "the engine is not installed, for the reason above")
     return steps.summary()
 
 

@@ -6,11 +6,12 @@ Nothing is installed here: pip, the new process and the environment are stand-in
 from __future__ import annotations
 
 import ast
+import contextlib
 import signal
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -239,6 +240,18 @@ def test_the_night_measures_every_promise_and_nothing_else(checkout: Path, monke
     assert [command[-2:] for command in commands] == [("bench.reliability", "--long")]
 
 
+def test_what_runs_beside_is_told_in_one_piece_and_counts(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    steps = run.Steps()
+    with steps.beside("slow", sys.executable, "-c", "print('one'); raise SystemExit(3)"):
+        steps.run("quick", sys.executable, "-c", "print('two')")
+    assert steps.summary() == 1
+    printed = capfdbinary.readouterr().out.decode()
+    assert printed.index("\ntwo\n") < printed.index("== what slow printed\none\n")
+    assert [row[:2] for row in steps.rows] == [("quick", "passed"), ("slow", "FAILED")]
+    with pytest.raises(ZeroDivisionError), steps.beside("left alone", "sleep", "1000"):
+        raise ZeroDivisionError
+
+
 @pytest.mark.parametrize("engine", [True, False])
 def test_all_checks_run_in_order_and_arguments_reach_pytest(
     engine: bool, checkout: Path, pip: Pip, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -249,22 +262,29 @@ def test_all_checks_run_in_order_and_arguments_reach_pytest(
         commands.append((name, *command))
         return False
 
+    @contextlib.contextmanager
+    def note_beside(self: run.Steps, name: str, *command: str) -> Iterator[None]:
+        note(self, name, *command)
+        yield
+
     monkeypatch.setattr(run.Steps, "run", note)
+    monkeypatch.setattr(run.Steps, "beside", note_beside)
     monkeypatch.setattr(run.Steps, "summary", lambda self: 7)
     monkeypatch.setattr(run, "prepare", lambda steps: engine)
     monkeypatch.setattr(run, "page", lambda steps: None)
     assert run.test([]) == 7
+    tests = [command[4:] for command in commands if "tests" in command[0]]
+    assert tests == [("tests/e2e",), ("--ignore=tests/e2e",)]
     assert ("promises", sys.executable, "-m", "bench.reliability", "--fast") in commands
-    commands.clear()
-    assert run.test(["-k", "config"]) == 7
-    names = ["lint", "format", "types", "imports", "tests", *(["current diffusion"] if engine else [])]
-    assert [command[0] for command in commands] == names
-    assert commands[4][-3:] == ("pytest", "-k", "config")
     if engine:
         python = run.python_of(Path(sys.prefix) / "current-diffusion")
-        assert commands[5][1:] == (str(python), "-m", "pytest", "tests/pipeline/diffusion", "tests/contract")
+        assert commands[-1][1:] == (str(python), "-m", "pytest", "tests/pipeline/diffusion", "tests/contract")
     else:
         assert "== current diffusion: skipped, the engine is not installed" in capsys.readouterr().out
+    commands.clear()
+    assert run.test(["-k", "config"]) == 7
+    assert [command[0] for command in commands] == ["lint", "format", "types", "imports", "tests"]
+    assert commands[4][-3:] == ("pytest", "-k", "config")
 
 
 def test_current_diffusion_libraries_lie_over_the_packages_that_are_here(
