@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,12 @@ def test_the_workflow_runs_the_one_command() -> None:
     steps = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]["checks"]["steps"]
     assert steps[-1] == {"run": ".ci/run"}
     assert "run.py test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    """A page that is in no menu, a link or an anchor that leads nowhere is one."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert built.returncode == 0, built.stderr
+    for page in ("index.html", "ARCHITECTURE.html", "howto/whip.html", "pictures/page.png"):
+        assert (tmp_path / page).is_file()
