@@ -31,7 +31,7 @@ def client(
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds.")] = None,
     loop: Annotated[bool, typer.Option(help="Play a file again and again.")] = False,
 ) -> None:
-    """Send a camera or a file to a server; write the painted video to a file or a virtual camera."""
+    """Stream a camera or a file through a server. The painted video goes to a file or a virtual camera."""
     from webrtc_server.cli import streaming  # here, so that --help answers at once
     from webrtc_server.client import ConnectionLost, ServerError
 

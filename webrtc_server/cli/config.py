@@ -17,7 +17,7 @@ from webrtc_server.config import ENV_FILE, TOML_FILE, Config, InvalidConfig, Sou
 from webrtc_server.config.examples import env_example, plain, toml_example
 from webrtc_server.config.sources import Origin
 
-app = typer.Typer(name="config", help="The configuration: show it, check it, begin one.", no_args_is_help=True)
+app = typer.Typer(name="config", help="Show, check or begin the configuration.", no_args_is_help=True)
 
 File = Annotated[str | None, typer.Option("--config", help=Config.model_fields["config"].description)]
 
@@ -26,7 +26,7 @@ File = Annotated[str | None, typer.Option("--config", help=Config.model_fields["
 def show(
     config: File = None, as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False
 ) -> None:
-    """Each value in force and where it comes from; secrets are not shown."""
+    """Show each value and where it comes from. Secrets are not shown."""
     sources, values = read({"config": config})
     _warn(sources)
     origins = sources.origins()
@@ -44,7 +44,7 @@ def show(
 
 @app.command()
 def check(config: File = None) -> None:
-    """Say everything that is wrong, and the names that mean nothing."""
+    """Say everything that is wrong. Names that mean nothing are told, too, and are no error."""
     from webrtc_server.web import tls  # here, so that --help answers at once
 
     sources, values = read({"config": config}, _warn)
@@ -61,7 +61,7 @@ def init(
     toml: Annotated[bool, typer.Option("--toml", help=f"Write {TOML_FILE} instead.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
-    """Write .env with every setting explained and commented out."""
+    """Write a .env to begin with. Every setting is explained and commented out."""
     path, text = (TOML_FILE, toml_example()) if toml else (ENV_FILE, env_example())
     try:
         # For its owner alone: it is the place for secrets.
