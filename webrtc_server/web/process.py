@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import FrameType
 
 from aiohttp import web
@@ -20,8 +19,10 @@ from pipeline.worker.supervisor import WORKER_MODULE
 from webrtc_server.config import Config
 from webrtc_server.limits import HURRIED_STOP_TIMEOUT, REQUEST_CLOSE_TIMEOUT
 from webrtc_server.observe.log import get_logger
+from webrtc_server.web import tls
 from webrtc_server.web.app import SUPERVISOR, build_app, drain, end_sessions
 from webrtc_server.web.connections import Runner
+from webrtc_server.web.tls_site import TlsSite
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -80,25 +81,39 @@ class Signals:
             limit.reschedule(self._loop.time() + grace)
 
 
-def run(config: Config, pipeline: str, reason: str, worker_module: str = WORKER_MODULE) -> int:
-    """Serve until SIGINT or SIGTERM; the exit code. Raises OSError if the address cannot be listened on."""
+def run(
+    config: Config,
+    pipeline: str,
+    reason: str,
+    listening: Callable[[int, bool], None],
+    worker_module: str = WORKER_MODULE,
+) -> int:
+    """Serve until SIGINT or SIGTERM; the exit code. `listening` is called once with the port, and whether there are
+    documents at `/docs`. Raises OSError if the address cannot be listened on, tls.BadCertificate.
+    """
     try:
-        return asyncio.run(_serve(config, pipeline, reason, worker_module))
+        return asyncio.run(_serve(config, pipeline, reason, listening, worker_module))
     finally:
         Signals.ignore()
 
 
-async def _serve(config: Config, pipeline: str, reason: str, worker_module: str) -> int:
+async def _serve(
+    config: Config,
+    pipeline: str,
+    reason: str,
+    listening: Callable[[int, bool], None],
+    worker_module: str,
+) -> int:
+    context = tls.context_for(config)
     signals = Signals()
     app = build_app(config, pipeline, reason, worker_module)
     runner = Runner(app, config, REQUEST_CLOSE_TIMEOUT)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, config.host, config.port)
+        address = runner, config.host, config.port
+        site = TlsSite(*address, context) if context else web.TCPSite(*address)
         await site.start()
-        host, port = f"[{config.host}]" if ":" in config.host else config.host, runner.addresses[0][1]
-        sys.stdout.write(f"listening on http://{host}:{port}\nopen http://localhost:{port} in a browser\n")
-        sys.stdout.flush()
+        listening(runner.addresses[0][1], any(route.canonical == "/docs" for route in app.router.resources()))
         if await signals.first is signal.SIGTERM:
             async with signals.until_hurried():
                 await drain(app, config.drain_seconds)
