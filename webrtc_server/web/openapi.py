@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from pipeline.settings import Settings
 from webrtc_server import __version__
 from webrtc_server.protocol.bodies import Problem
 from webrtc_server.protocol.error_codes import TABLE, Code
@@ -197,7 +198,8 @@ def _without_empty(made: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    """Of all models: what is taken as it is checked, what is given as it is written."""
+    """Of all models: what is taken as it is checked, what is given as it is written. The settings in them, which are
+    checked in a place of their own, are said to be settings."""
     modes: dict[Any, JsonSchemaMode] = {Problem: "serialization"}
     for each in all_operations():
         if each.takes and each.takes.model:
@@ -206,4 +208,8 @@ def _schemas() -> dict[str, Any]:
             if answer.body and answer.body.model:
                 modes[answer.body.model] = "serialization"
     _, made = models_json_schema(list(modes.items()), ref_template=SCHEMAS + "{model}")
-    return dict(sorted(made["$defs"].items()))
+    schemas: dict[str, Any] = made["$defs"]
+    settings = {"$ref": f"{SCHEMAS}{Settings.__name__}"}
+    schemas["OfferBody"]["properties"]["settings"] |= {"anyOf": [settings, {"type": "null"}]}
+    schemas["SettingsAppliedData"]["properties"]["settings"] = settings
+    return dict(sorted(schemas.items()))
