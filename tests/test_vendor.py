@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 from run import ROOT
 
 FOLDER = ROOT / "static" / "vendor"
+HEADINGS = {"MIT": "MIT License", "Apache-2.0": "Apache License"}
 
 
 def test_every_file_is_listed_with_its_hash() -> None:
@@ -20,10 +22,19 @@ def test_every_file_is_listed_with_its_hash() -> None:
 def test_every_package_has_a_version_and_a_licence_text() -> None:
     for entry in _entries():
         assert entry["version"]
-        (licence,) = (name for name in entry["sha256"] if "LICENSE" in name)
-        assert f"{entry['licence']} License" in (FOLDER / licence).read_text()
+        (licence,) = (name for name in entry["sha256"] if name.endswith(".LICENSE.txt") and ".js." not in name)
+        assert HEADINGS[entry["licence"]] in (FOLDER / licence).read_text()
 
 
-def _entries() -> list[dict[str, dict[str, str]]]:
-    entries: list[dict[str, dict[str, str]]] = json.loads((FOLDER / "vendor.json").read_text())
+def test_what_was_changed_is_all_that_was_changed() -> None:
+    (redoc,) = (entry for entry in _entries() if "changed" in entry)
+    for name, change in redoc["changed"].items():
+        text = (FOLDER / name).read_bytes().decode()
+        assert text.count(change["to"]) == 1
+        before = text.replace(change["to"], change["from"])
+        assert hashlib.sha256(before.encode()).hexdigest() == change["sha256_before"]
+
+
+def _entries() -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = json.loads((FOLDER / "vendor.json").read_text())
     return entries

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -15,19 +16,42 @@ from aiohttp import web, web_app
 from tests.fakes.fault_backend import add_entries
 from webrtc_server.config import Config
 from webrtc_server.sessions.manager import SessionManager
-from webrtc_server.web import tls
+from webrtc_server.web import openapi, tls
 from webrtc_server.web.app import MANAGER, SUPERVISOR, build_app
 from webrtc_server.web.connections import Runner
+from webrtc_server.web.middleware import PROBLEM
 from webrtc_server.web.tls_site import TlsSite
 
 WORKER = "tests.fakes.fault_backend"
+DOCUMENTED = {
+    (each.method, openapi.gate_key(each)): (each.gives.keys(), {str(code) for code in openapi.codes(each)})
+    for each in openapi.all_operations()
+}
+
+
+def answered_code(response: web.StreamResponse) -> str | None:
+    """Of a problem."""
+    if isinstance(response, web.Response) and response.content_type == PROBLEM and response.text:
+        return str(json.loads(response.text)["code"])
+    return None
 
 
 class RunningServer:
     def __init__(self, config: Config, pipeline: str, worker_module: str = WORKER) -> None:
         self._config = config
         self.app = build_app(config, pipeline, "asked for", worker_module)
+        self.undocumented: set[str] = set()  # what was answered and does not stand in the OpenAPI document
+        self.app.on_response_prepare.append(self._look_up)
         self._runner = Runner(self.app, config, shutdown_timeout=2)
+
+    async def _look_up(self, request: web.Request, response: web.StreamResponse) -> None:
+        resource = request.match_info.route.resource
+        if resource is None:  # no such address
+            return
+        method = "GET" if request.method == "HEAD" else request.method
+        found = DOCUMENTED.get((method, resource.canonical))
+        if found is None or not (response.status in found[0] or answered_code(response) in found[1]):
+            self.undocumented.add(f"{method} {resource.canonical}: {response.status} {answered_code(response)}")
 
     @property
     def manager(self) -> SessionManager:
@@ -70,6 +94,7 @@ class RunningServer:
 
     async def close(self) -> None:
         await self._runner.cleanup()
+        assert self.undocumented == set()
         web_app._cached_build_middleware.cache_clear()  # it would keep this application, and all its parts, alive
 
 

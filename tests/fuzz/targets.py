@@ -41,7 +41,7 @@ from webrtc_server.web.tls_site import plain_answer
 
 CORPUS = Path(__file__).parent / "corpus"
 SECONDS = 1.0  # of CPU for one input; the promise is 0.25, a coverage-guided run is several times slower
-REPLIES = {name: model for model, name in messages._TYPES.items()}
+REPLIES = {name: model for model, name in messages.SERVER_TYPES.items()}
 CODECS = ("VP8", "H264")
 
 

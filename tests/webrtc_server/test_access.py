@@ -44,6 +44,7 @@ GUARDED += [("POST", "/whip"), ("PATCH", "/whip/sessions/some"), ("DELETE", "/wh
 LOOKING = [("OPTIONS", "/whip"), ("OPTIONS", "/whep/some")]
 GUARDED += [("GET", "/api/status"), ("GET", "/api/models")]
 OPEN = ["/", "/static/js/main.js", "/healthz", "/readyz", "/api/version", "/api/settings/schema"]
+OPEN += ["/openapi.json", "/asyncapi.json", "/docs", "/redoc", "/docs/errors"]
 
 
 async def ask(server: RunningServer, method: str, path: str, headers: dict[str, str]) -> tuple[int, str | None]:
@@ -134,7 +135,10 @@ async def test_a_websocket_is_not_to_be_had_by_head(start_server: StartServer) -
     """It was one, which counted as no start."""
     server = await start_server("identity")
     async with aiohttp.ClientSession(server.url) as http, http.head("/ws", headers=UPGRADE) as response:
-        assert response.status == 405
+        assert (response.status, response.headers["Allow"]) == (405, "GET")
+    async with aiohttp.ClientSession(server.url) as http, http.get("/ws") as response:
+        assert (response.status, response.headers["Upgrade"]) == (426, "websocket")
+        assert (await response.json())["code"] == "upgrade_required"
     assert not server.manager.sessions
 
 

@@ -18,10 +18,13 @@ from pathlib import Path
 import pytest
 import segno
 
+from pipeline.settings import Settings
 from webrtc_server import __version__
 from webrtc_server.cli import main, welcome
 from webrtc_server.cli.serve import serve
 from webrtc_server.config import PREFIX, Config
+from webrtc_server.protocol import asyncapi
+from webrtc_server.web import openapi
 from webrtc_server.web import tls as tls_module
 from webrtc_server.web.tls import BadCertificate
 
@@ -104,6 +107,21 @@ def test_every_flag_reaches_the_configuration(server: Server, monkeypatch: pytes
     ]
     assert run(monkeypatch, *arguments, "--no-browser") == 0
     assert server.runs[0][0].model_dump(include=flags) == values
+
+
+@pytest.mark.parametrize("which", ["openapi", "asyncapi", "settings"])
+def test_schema_prints_a_document(
+    which: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "schema", which) == 0
+    printed = capsys.readouterr().out
+    expected = {
+        "openapi": openapi.text(),
+        "asyncapi": asyncapi.text(),
+        "settings": json.dumps(Settings.model_json_schema(), indent=2) + "\n",
+    }
+    assert printed == expected[which]
+    assert run(monkeypatch, "schema", "soap") == 2
 
 
 def test_invalid_configuration_is_2(

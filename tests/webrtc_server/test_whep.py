@@ -15,6 +15,7 @@ from tests.fakes.whep_client import WhepClient
 from webrtc_server.limits import VIEWERS_PER_SESSION
 from webrtc_server.media.fanout import QUEUE
 
+TOKEN = "correct-horse-battery-staple"
 SDP = {"Content-Type": "application/sdp"}
 
 
@@ -115,12 +116,18 @@ async def test_rules_of_whep(start_server: StartServer) -> None:
                 assert (response.status, (await response.json())["code"]) == expected
         async with http.post(path, data=offer, headers=SDP) as response:
             assert (response.status, response.content_type) == (201, "application/sdp")
-            assert response.headers["ETag"].startswith('"')
+            assert response.headers["Accept-Patch"] == "application/trickle-ice-sdpfrag"
+            tag = response.headers["ETag"]
             answer, place = await response.text(), server.url + response.headers["Location"]
         assert "a=sendonly" in answer
         trickle = {"Content-Type": "application/trickle-ice-sdpfrag"}
         async with http.patch(place, data="a=end-of-candidates\r\n", headers=trickle) as response:
             assert response.status == 204
+        async with http.patch(place, data="a=x\r\n", headers=trickle | {"If-Match": tag}) as response:
+            assert response.status == 204
+        for match, status, code in (('"other"', 412, "precondition_failed"), ("*", 422, "no_ice_restart")):
+            async with http.patch(place, data="a=x\r\n", headers=trickle | {"If-Match": match}) as response:
+                assert (response.status, (await response.json())["code"]) == (status, code)
         async with http.patch(place, data="{}", headers={"Content-Type": "application/json"}) as response:
             assert response.status == 415
         for _ in range(2):
@@ -130,6 +137,26 @@ async def test_rules_of_whep(start_server: StartServer) -> None:
             async with method(f"{server.url}/whep/sessions/unknown") as response:
                 assert response.status == 404
         await viewer.close()
+
+
+async def test_viewers_are_told_their_ice_servers_if_they_may_watch(start_server: StartServer) -> None:
+    turn = {"turn_url": "turn:127.0.0.1:1", "turn_secret": "secret"}
+    server = await start_server("identity", auth_token=TOKEN, **turn)
+    owner = {"Authorization": f"Bearer {TOKEN}"}
+    async with RtcClient(server.url, 320, 240, token=TOKEN) as client, aiohttp.ClientSession(server.url) as http:
+        async with http.post(f"/api/sessions/{client.answer['session_id']}/view-token", headers=owner) as response:
+            viewer = {"Authorization": f"Bearer {(await response.json())['view_token']}"}
+        path = f"/whep/{client.answer['view_id']}"
+        for headers, status in (({}, 401), ({"Authorization": "Bearer wrong"}, 401), (viewer, 204), (owner, 204)):
+            async with http.options(path, headers=headers) as response:
+                assert response.status == status
+                links = response.headers.getall("Link", [])
+                assert [link.startswith('<turn:127.0.0.1:1>; rel="ice-server"; username="') for link in links] == (
+                    [True] if status == 204 else []
+                )
+        async with WhepClient(server.url + path, token=viewer["Authorization"].removeprefix("Bearer ")) as watching:
+            assert 'rel="ice-server"' in watching.headers["Link"]
+            assert watching.headers["Cache-Control"] == "no-store"
 
 
 async def test_places_to_watch_are_limited(start_server: StartServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import aiohttp
@@ -34,6 +35,34 @@ async def test_what_is_published_is_painted_watched_and_steered(start_server: St
             assert (applied["prompt"], applied["steps"]) == ("7", 3)
 
 
+async def test_settings_are_changed_in_the_version_that_is_meant(start_server: StartServer) -> None:
+    server = await start_server("identity")
+    async with WhipClient(server.url) as client, aiohttp.ClientSession() as http:
+        settings = client.location.replace("/whip/", "/api/") + "/settings"
+        async with http.patch(settings, json={}) as response:
+            assert (response.status, response.headers["ETag"]) == (200, '"0"')
+        for tag, status in (
+            ('"0"', 200),
+            ('"0"', 412),
+            ('"5", "1"', 200),
+            ("*", 200),
+            ("rubbish", 412),
+            ('W/"3"', 412),
+        ):
+            async with http.patch(settings, json={"seed": status + len(tag)}, headers={"If-Match": tag}) as response:
+                assert response.status == status, tag
+                if status == 412:
+                    assert (await response.json())["code"] == "precondition_failed"
+
+        async def change(seed: int) -> int:
+            async with http.patch(settings, json={"seed": seed}, headers={"If-Match": '"3"'}) as response:
+                return response.status
+
+        assert sorted(await asyncio.gather(change(1), change(2))) == [200, 412]
+        async with http.patch(settings, json={}) as response:
+            assert response.headers["ETag"] == '"4"'
+
+
 async def test_an_address_with_a_client_id_is_taken_over(start_server: StartServer) -> None:
     server = await start_server("identity")
     async with WhipClient(server.url, {"client_id": "studio"}), WhipClient(server.url, {"client_id": "studio"}):
@@ -46,6 +75,9 @@ async def test_candidates_restarts_and_ends(start_server: StartServer) -> None:
         for headers, status in (
             (TRICKLE, 204),  # some clients leave If-Match out
             (TRICKLE | {"If-Match": client.etag}, 204),
+            (TRICKLE | {"If-Match": f'"other", {client.etag}'}, 204),
+            (TRICKLE | {"If-Match": '"other"'}, 412),
+            (TRICKLE | {"If-Match": f"W/{client.etag}"}, 412),  # weak tags never match (RFC 9110 section 13.1.1)
             (TRICKLE | {"If-Match": "*"}, 422),
             (SDP, 415),
         ):
@@ -99,6 +131,7 @@ async def test_servers_for_ice_stand_in_links(start_server: StartServer) -> None
         offer = (OFFERS / "obs.sdp").read_text().replace("\n", "\r\n")
         async with http.post(f"{server.url}/whip", data=offer, headers=SDP) as response:
             assert (response.status, response.headers["Cache-Control"]) == (201, "no-store")
+            assert response.headers["Accept-Patch"] == "application/trickle-ice-sdpfrag"
             assert "turn:turn.example:3478" in response.headers["Link"]
     assert link.startswith('<turn:turn.example:3478>; rel="ice-server"; username="')
     assert link.endswith('; credential-type="password"')

@@ -10,6 +10,7 @@ import typer
 from webrtc_server import __version__
 from webrtc_server.cli import config
 from webrtc_server.cli.client import client
+from webrtc_server.cli.schema import schema
 from webrtc_server.cli.serve import serve
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(client)
 app.add_typer(config.app)
+app.command()(schema)
 
 
 def _print_version(wanted: bool) -> None:

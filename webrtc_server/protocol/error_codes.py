@@ -28,6 +28,9 @@ class Code(StrEnum):
     HOST_DENIED = "host_denied"
     ORIGIN_DENIED = "origin_denied"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    PRECONDITION_FAILED = "precondition_failed"
+    NO_ICE_RESTART = "no_ice_restart"
+    UPGRADE_REQUIRED = "upgrade_required"
     UNKNOWN_MODEL = "unknown_model"
     MODEL_LOAD_FAILED = "model_load_failed"
     MODEL_LOADING = "model_loading"
@@ -110,6 +113,11 @@ TABLE: dict[Code, Row] = {
         close=1008,
     ),
     Code.UNSUPPORTED_MEDIA_TYPE: Row("The body is not JSON.", "Send Content-Type: application/json.", 415),
+    Code.PRECONDITION_FAILED: Row(
+        "It is not in the version any more that the request is for.", "Send the ETag of the last answer, or none.", 412
+    ),
+    Code.NO_ICE_RESTART: Row("An ICE restart is not possible.", "Start a new session.", 422),
+    Code.UPGRADE_REQUIRED: Row("This address speaks WebSocket only.", "Open it with a WebSocket client.", 426),
     Code.UNKNOWN_MODEL: Row("There is no such model here.", "Use a key that GET /api/models lists.", 404),
     Code.MODEL_LOAD_FAILED: Row("The model could not be loaded.", "See the server's log.", 503, True),
     Code.MODEL_LOADING: Row("A model is being loaded already.", "Wait until it is ready.", 409, True),

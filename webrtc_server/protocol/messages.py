@@ -69,6 +69,13 @@ class PingMessage(_Incoming):
 
 
 ClientMessage = SettingsMessage | GetStatusMessage | SubscribeStatsMessage | LoadModelMessage | PingMessage
+CLIENT_TYPES: dict[type[BaseModel], str] = {
+    SettingsMessage: "settings",
+    GetStatusMessage: "get_status",
+    SubscribeStatsMessage: "subscribe_stats",
+    LoadModelMessage: "load_model",
+    PingMessage: "ping",
+}
 _client_message: TypeAdapter[ClientMessage] = TypeAdapter(Annotated[ClientMessage, Field(discriminator="type")])
 
 
@@ -198,7 +205,7 @@ class PongData(BaseModel):
 ServerData = (
     StatusData | SettingsAppliedData | ErrorData | ProcessedFrameData | StatsSubscribedData | StatsData | PongData
 )
-_TYPES: dict[type[BaseModel], str] = {
+SERVER_TYPES: dict[type[BaseModel], str] = {
     StatusData: "status",
     SettingsAppliedData: "settings_applied",
     ErrorData: "error",
@@ -217,5 +224,5 @@ class _Envelope(BaseModel):
 
 def encode(data: ServerData, reply_to: str | None = None) -> str:
     """The whole message as JSON; `reply_to` is the client's id, echoed."""
-    envelope = _Envelope(type=_TYPES[type(data)], data=data, id=reply_to)
+    envelope = _Envelope(type=SERVER_TYPES[type(data)], data=data, id=reply_to)
     return envelope.model_dump_json(exclude={"id"} if reply_to is None else None)

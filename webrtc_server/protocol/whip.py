@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
@@ -9,7 +10,40 @@ from pipeline.settings import Settings
 from webrtc_server.protocol.error_codes import ClientError
 from webrtc_server.protocol.json_guard import parse_object
 
+SDP_TYPE = "application/sdp"
+TRICKLE_TYPE = "application/trickle-ice-sdpfrag"  # RFC 8840 section 9
 CLIENT_ID = "client_id"  # in the query: the next session with it takes this one's place, and keeps its view_id
+
+
+# For the documents: the least that is answered. It has no candidates, so nothing ever connects.
+EXAMPLE_OFFER = "\r\n".join(
+    [
+        "v=0",
+        "o=- 1 1 IN IP4 0.0.0.0",
+        "s=-",
+        "t=0 0",
+        "a=group:BUNDLE 0",
+        "m=video 9 UDP/TLS/RTP/SAVPF 96",
+        "c=IN IP4 0.0.0.0",
+        "a=mid:0",
+        "a=sendonly",
+        "a=rtcp-mux",
+        "a=rtpmap:96 VP8/90000",
+        "a=setup:actpass",
+        "a=ice-ufrag:abcd",
+        "a=ice-pwd:abcdefghijklmnopqrstuvwx",
+        f"a=fingerprint:sha-256 {':'.join(['00'] * 32)}",
+        "",
+    ]
+)
+EXAMPLE_FRAGMENT = "a=end-of-candidates\r\n"
+
+
+def entity_tag(resource_id: str) -> str:
+    """The ETag of the ICE session of a publisher or viewer (RFC 9725 section 4.3.1). There is one in a life, for ICE
+    restarts are refused, so it follows from the id; it does not tell it.
+    """
+    return hashlib.sha256(resource_id.encode()).hexdigest()[:16]
 
 
 class IceServer(Protocol):

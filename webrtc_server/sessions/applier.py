@@ -8,7 +8,7 @@ them. Settings that the worker ends of, or has no memory for, give way to the la
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pipeline.policy.blame import PROVEN_AFTER
 from pipeline.settings import Change, InvalidSettings, Settings, merge
@@ -54,9 +54,14 @@ class Applier:
         self._answer: asyncio.Future[Applied | Rejected | None] | None = None
         self._asked = 0  # the version that `_answer` is about; answers to others come too, to a connection's first say
 
-    async def apply(self, patch: dict[str, object], in_force: Callable[[], None]) -> SettingsAppliedData:
-        """`in_force` is called before the answer if anything changed. Raises ClientError."""
+    async def apply(
+        self, patch: dict[str, object], in_force: Callable[[], None], versions: Collection[str] | None = None
+    ) -> SettingsAppliedData:
+        """`in_force` is called before the answer if anything changed; `versions`: see `Session.apply`. Raises
+        ClientError."""
         async with self._turn:
+            if versions is not None and str(self.version) not in versions:  # here, for others may be before it
+                raise ClientError(Code.PRECONDITION_FAILED, f"The settings are in version {self.version} now.")
             change = checked(self.settings, patch, self._painters)
             rebuilding: list[str] = []
             if change.changed:

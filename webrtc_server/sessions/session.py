@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -336,9 +336,10 @@ class Session(Generic[P]):
 
     # Settings and state
 
-    async def apply(self, patch: dict[str, object]) -> SettingsAppliedData:
-        """Put a settings message into force, whole or not at all. Raises ClientError."""
-        applied = await self._applier.apply(patch, self.refresh)
+    async def apply(self, patch: dict[str, object], versions: Collection[str] | None = None) -> SettingsAppliedData:
+        """Put a settings message into force, whole or not at all. Raises ClientError; `precondition_failed` if the
+        settings are in none of `versions`, where some are given."""
+        applied = await self._applier.apply(patch, self.refresh, versions)
         if applied.rebuilding:
             self._rebuilding = applied.version
         return applied

@@ -18,6 +18,7 @@ from webrtc_server.config import Config
 from webrtc_server.limits import OFFER_BYTES, STOP_TIMEOUT
 from webrtc_server.observe.log import get_logger
 from webrtc_server.observe.loop_clock import LoopClock
+from webrtc_server.protocol import asyncapi
 from webrtc_server.rtc import patches, udp_range
 from webrtc_server.rtc.encoder import gpu_encodes
 from webrtc_server.rtc.reach import Reach
@@ -26,12 +27,15 @@ from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.sessions.painters import Painters
 from webrtc_server.sessions.view_id import key_of
 from webrtc_server.sessions.viewers import Viewers
-from webrtc_server.web import pages
+from webrtc_server.web import openapi
 from webrtc_server.web.compress import compress_files
+from webrtc_server.web.docs_pages import Documents
 from webrtc_server.web.gate import Gate
 from webrtc_server.web.health_api import HealthApi
 from webrtc_server.web.info_api import InfoApi
 from webrtc_server.web.middleware import add_headers, errors, origins
+from webrtc_server.web.pages import Pages
+from webrtc_server.web.routes import routes_of
 from webrtc_server.web.session_api import SessionApi
 from webrtc_server.web.view_token_api import ViewTokenApi
 from webrtc_server.web.whep_api import WhepApi
@@ -98,14 +102,15 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     app.on_shutdown.append(end_sessions)
     app.cleanup_ctx.append(parts)
     sessions = SessionApi(manager, reach, sending, viewers)
-    app.add_routes(sessions.routes())
-    app.add_routes(WhipApi(manager, sessions, reach).routes())
-    app.add_routes(ViewTokenApi(manager, gate).routes())
-    app.add_routes(WhepApi(viewers, reach).routes())
-    app.add_routes(WebSocketApi(manager, codec).routes())
-    app.add_routes(HealthApi(manager, clock).routes())
-    app.add_routes(InfoApi(manager, reach).routes())
-    app.add_routes(pages.routes())
+    app.add_routes(routes_of(sessions))
+    app.add_routes(routes_of(WhipApi(manager, sessions, reach)))
+    app.add_routes(routes_of(ViewTokenApi(manager, gate)))
+    app.add_routes(routes_of(WhepApi(viewers, reach)))
+    app.add_routes(routes_of(WebSocketApi(manager, codec)))
+    app.add_routes(routes_of(HealthApi(manager, clock)))
+    app.add_routes(routes_of(InfoApi(manager, reach)))
+    app.add_routes(routes_of(Documents(openapi.text(), asyncapi.text())))
+    app.add_routes(Pages().routes())
     return app
 
 

@@ -12,9 +12,18 @@ from webrtc_server.limits import JSON_BYTES
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.json_guard import parse_object
 
+ANY = "*"  # as If-Match; aiohttp makes it a tag of that value
 BODY_TIMEOUT = 10.0  # seconds to send a body
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def preconditions(request: web.Request) -> set[str] | None:
+    """What If-Match names (RFC 9110 section 13.1.1), None where everything will do. Weak tags never match."""
+    if "If-Match" not in request.headers:
+        return None
+    tags = {tag.value for tag in request.if_match or () if not tag.is_weak}
+    return None if ANY in tags else tags
 
 
 async def read_object(request: web.Request, limit: int = JSON_BYTES) -> dict[str, Any]:

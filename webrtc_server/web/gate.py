@@ -33,8 +33,23 @@ from webrtc_server.web.middleware import SAFE_METHODS
 from webrtc_server.web.tls import own_names
 
 # The page asks for the token, and must be there for that; its controls are drawn from the schema. Health is for
-# machines that have none. None of it tells of any user.
-OPEN = frozenset({"/", "/static", "/view/{view_id}", "/api/settings/schema", "/api/version", "/healthz", "/readyz"})
+# machines that have none, and the documents say how to ask. None of it tells of any user.
+OPEN = frozenset(
+    {
+        "/",
+        "/static",
+        "/view/{view_id}",
+        "/api/settings/schema",
+        "/api/version",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/asyncapi.json",
+        "/docs",
+        "/docs/errors",
+        "/redoc",
+    }
+)
 # A view token will do as well; who watches may need a TURN server, too.
 WATCHING = frozenset({"/whep/{view_id}", "/whep/sessions/{viewer_id}", "/api/ice"})
 LEAVING = "/whep/sessions/{viewer_id}"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from importlib import metadata
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
 from pipeline.settings import Settings
+from webrtc_server.protocol.bodies import IceServerEntry, IceServerList, ModelChoice, ModelList, ServerStatus, Version
 from webrtc_server.rtc.reach import Reach
 from webrtc_server.sessions.manager import SessionManager
+from webrtc_server.web.routes import JSON, Answer, Content, Operation, Tag, answer
 
 DISTRIBUTION = "live-diffusion"
 
@@ -39,68 +41,100 @@ class InfoApi:
         self._painters = manager.painters
         self._reach = reach
 
-    def routes(self) -> list[web.RouteDef]:
-        return [
-            web.get("/api/status", self.status),
-            web.get("/api/settings/schema", self.schema),
-            web.get("/api/models", self.models),
-            web.get("/api/ice", self.ice),
-            web.get("/api/version", self.version),
-        ]
-
+    @Operation(
+        "serverStatus",
+        "GET",
+        "/api/status",
+        "What the server does",
+        tag=Tag.SERVER,
+        gives={200: Answer("As it is now.", Content(model=ServerStatus))},
+    )
     async def status(self, request: web.Request) -> web.Response:
+        """What it paints with and why, how many sessions it has, and how many wait in line."""
         painters = self._painters
-        not_ready = "degraded" if painters.failure or painters.ever_ready else "loading"
-        return web.json_response(
-            {
-                "state": "running" if painters.supervisor.state.phase == "ready" else not_ready,
-                "pipeline": self._painters.default,
-                "reason": self._painters.reason,
-                "pipelines": self._painters.available,
-                "device": self._painters.device(self._painters.default),
-                "model": self._painters.models.loaded,
-                "models": list(self._painters.models.choices()),
-                "sessions": len(self._manager.sessions),
-                "max_sessions": self._manager.places,
-                "queued": len(self._manager.admission.waiting),
-                "worker_restarts": self._painters.supervisor.restarts,
-                "version": version(),
-            }
+        if painters.supervisor.state.phase == "ready":
+            state: Literal["running", "loading", "degraded"] = "running"
+        else:
+            state = "degraded" if painters.failure or painters.ever_ready else "loading"
+        return answer(
+            ServerStatus(
+                state=state,
+                pipeline=painters.default,
+                reason=painters.reason,
+                pipelines=painters.available,
+                device=painters.device(painters.default),
+                model=painters.models.loaded,
+                models=list(painters.models.choices()),
+                sessions=len(self._manager.sessions),
+                max_sessions=self._manager.places,
+                queued=len(self._manager.admission.waiting),
+                worker_restarts=painters.supervisor.restarts,
+                version=version(),
+            )
         )
 
+    @Operation(
+        "settingsSchema",
+        "GET",
+        "/api/settings/schema",
+        "The JSON Schema of the settings",
+        tag=Tag.SERVER,
+        gives={200: Answer("A schema as of JSON Schema 2020-12.", Content(schema={"type": "object"}))},
+    )
     async def schema(self, request: web.Request) -> web.Response:
         """The JSON Schema of the settings, with the pipelines and defaults of this very server."""
         schema = _schema(self._manager.default_settings().model_dump_json(), tuple(self._painters.available.items()))
-        return web.Response(text=schema, content_type="application/json")
+        return web.Response(text=schema, content_type=JSON)
 
+    @Operation(
+        "listModels",
+        "GET",
+        "/api/models",
+        "The models that can be loaded",
+        tag=Tag.SERVER,
+        gives={200: Answer("All of them.", Content(model=ModelList))},
+    )
     async def models(self, request: web.Request) -> web.Response:
         """What `load_model` can be asked for; of the operator's own model nothing but the name is known."""
         models = self._painters.models
-        return web.json_response(
-            {
-                "models": [
-                    {
-                        "key": key,
-                        "title": choice.title,
-                        "licence": choice.spec.licence if choice.spec else "",
-                        "notice": choice.spec.notice if choice.spec else "",
-                        "steps": choice.spec.steps if choice.spec else None,
-                        "cfg_type": choice.spec.cfg_type if choice.spec else None,
-                        "loaded": key == models.loaded,
-                    }
-                    for key, choice in models.choices().items()
-                ]
-            }
-        )
+        choices = [
+            ModelChoice(
+                key=key,
+                title=choice.title,
+                licence=choice.spec.licence if choice.spec else "",
+                notice=choice.spec.notice if choice.spec else "",
+                steps=choice.spec.steps if choice.spec else None,
+                cfg_type=choice.spec.cfg_type if choice.spec else None,
+                loaded=key == models.loaded,
+            )
+            for key, choice in models.choices().items()
+        ]
+        return answer(ModelList(models=choices))
 
+    @Operation(
+        "iceServers",
+        "GET",
+        "/api/ice",
+        "The STUN and TURN servers to use",
+        tag=Tag.SERVER,
+        gives={200: Answer("A configuration of RTCPeerConnection.", Content(model=IceServerList))},
+    )
     async def ice(self, request: web.Request) -> web.Response:
         """For `RTCPeerConnection`; a TURN password in it is made for this answer."""
         servers = [
-            {"urls": list(server.urls)}
-            | ({"username": server.username, "credential": server.credential} if server.username else {})
+            IceServerEntry(urls=list(server.urls), username=server.username, credential=server.credential)
             for server in self._reach.ice_servers()
         ]
-        return web.json_response({"iceServers": servers}, headers={"Cache-Control": "no-store"})
+        return answer(IceServerList(iceServers=servers), headers={"Cache-Control": "no-store"})
 
+    @Operation(
+        "version",
+        "GET",
+        "/api/version",
+        "Versions of server and protocol",
+        tag=Tag.SERVER,
+        gives={200: Answer("Both.", Content(model=Version))},
+    )
     async def version(self, request: web.Request) -> web.Response:
-        return web.json_response({"version": version(), "protocol": 1})
+        """`protocol` changes when a client that speaks the older one would not understand."""
+        return answer(Version(version=version(), protocol=1))

@@ -8,13 +8,17 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from webrtc_server.observe.log import get_logger
+from webrtc_server.protocol.bodies import Problem
 from webrtc_server.protocol.error_codes import ClientError, Code
-from webrtc_server.protocol.messages import ErrorData
 
+PROBLEM = "application/problem+json"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+)
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
-    "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
+    "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self)",
@@ -35,18 +39,14 @@ logger = get_logger(__name__)
 
 
 def problem(error: ClientError, status: int | None = None) -> web.Response:
-    """RFC 9457 `application/problem+json`, with the members of the protocol's own error beside it."""
-    data = ErrorData.of(error).model_dump(mode="json")
-    body = {
-        "type": f"/docs/errors#{error.code}",
-        "title": error.row.message,
-        "status": status or error.row.status,
-        "detail": data.pop("message"),
-    } | data
+    """RFC 9457 `application/problem+json`."""
+    body = Problem.of(error, status)
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
     if error.code is Code.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return web.json_response(body, status=body["status"], content_type="application/problem+json", headers=headers)
+    if error.code is Code.UPGRADE_REQUIRED:
+        headers["Upgrade"] = "websocket"  # RFC 9110 section 15.5.22
+    return web.Response(text=body.model_dump_json(), status=body.status, content_type=PROBLEM, headers=headers)
 
 
 @web.middleware
@@ -58,7 +58,12 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        return problem(ClientError(_BY_STATUS.get(error.status, Code.BAD_MESSAGE), error.reason), error.status)
+        if error.status == 403:  # a folder of the files
+            return problem(ClientError(Code.NOT_FOUND))
+        response = problem(ClientError(_BY_STATUS.get(error.status, Code.BAD_MESSAGE), error.reason), error.status)
+        if "Allow" in error.headers:  # of 405, which must have it (RFC 9110 section 15.5.6)
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
     except Exception:
         resource = request.match_info.route.resource  # as it was declared: a real path may hold a session's secret
         logger.exception("request failed", method=request.method, path=resource.canonical if resource else "")
@@ -104,5 +109,5 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
         response.headers.setdefault(name, value)
     if CORS_ORIGIN in request:
         response.headers["Access-Control-Allow-Origin"] = request[CORS_ORIGIN]
-        response.headers["Access-Control-Expose-Headers"] = "ETag, Link, Location, Retry-After"
+        response.headers["Access-Control-Expose-Headers"] = "Accept-Patch, ETag, Link, Location, Retry-After"
         response.headers["Vary"] = "Origin"

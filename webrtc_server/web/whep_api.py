@@ -6,20 +6,18 @@ section 7.3.1.3). Their If-Match is not insisted on, for players in use leave it
 
 from __future__ import annotations
 
-import secrets
-
 from aiohttp import web
 
-from webrtc_server.limits import JSON_BYTES, SDP_BYTES
+from webrtc_server.limits import SDP_BYTES
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.sdp_guard import plan_view
+from webrtc_server.protocol.whip import SDP_TYPE
 from webrtc_server.rtc.reach import Reach
 from webrtc_server.sessions.viewers import Viewers
 from webrtc_server.transports.whep import WhepViewer
+from webrtc_server.web import sdp_exchange as exchange
 from webrtc_server.web.body import read_text
-
-SDP_TYPE = "application/sdp"
-TRICKLE_TYPE = "application/trickle-ice-sdpfrag"
+from webrtc_server.web.routes import Answer, Content, Operation, Tag
 
 
 class WhepApi:
@@ -27,19 +25,34 @@ class WhepApi:
         self._viewers = viewers
         self._reach = reach
 
-    def routes(self) -> list[web.RouteDef]:
-        return [
-            web.options("/whep/{view_id}", self.options),
-            web.post("/whep/{view_id}", self.watch),
-            web.patch("/whep/sessions/{viewer_id}", self.trickle),
-            web.delete("/whep/sessions/{viewer_id}", self.delete),
-        ]
-
+    @Operation(
+        "whepOptions", "OPTIONS", "/whep/{view_id}", "What WHEP takes here", tag=Tag.WHEP, gives={204: exchange.OPTIONS}
+    )
     async def options(self, request: web.Request) -> web.Response:
-        return web.Response(status=204, headers={"Accept-Post": SDP_TYPE, "Allow": "OPTIONS, POST"})
+        """For players that ask for their ICE servers first. It does not tell whether there is something to watch."""
+        return exchange.options(self._reach.ice_servers())
 
+    @Operation(
+        "watch",
+        "POST",
+        "/whep/{view_id}",
+        "Watch a session",
+        tag=Tag.WHEP,
+        takes=exchange.VIEW_OFFER,
+        gives={201: Answer("The viewer.", Content(SDP_TYPE), exchange.HEADERS)},
+        errors=(
+            Code.NOT_FOUND,
+            Code.BAD_SDP,
+            Code.NO_VIDEO,
+            Code.NO_COMMON_CODEC,
+            Code.TOO_LARGE,
+            Code.CAPACITY,
+            Code.DRAINING,
+            Code.ICE_FAILED,
+        ),
+    )
     async def watch(self, request: web.Request) -> web.Response:
-        """A complete offer in, a complete answer out."""
+        """WHEP (draft-ietf-wish-whep): a complete offer of a recvonly video in, a complete answer out."""
         view_id = request.match_info["view_id"]
         video = self._viewers.video(view_id)
         offered = plan_view(await read_text(request, SDP_TYPE, SDP_BYTES))
@@ -51,15 +64,35 @@ class WhepApi:
         except BaseException:
             await self._viewers.end(viewer_id)
             raise
-        headers = {"Location": f"/whep/sessions/{viewer_id}", "ETag": f'"{secrets.token_hex(8)}"'}
-        return web.Response(status=201, text=sdp, content_type=SDP_TYPE, headers=headers)
+        return exchange.created(f"/whep/sessions/{viewer_id}", sdp, self._reach.ice_servers())
 
+    @Operation(
+        "viewerCandidates",
+        "PATCH",
+        "/whep/sessions/{viewer_id}",
+        "Send candidates",
+        tag=Tag.WHEP,
+        takes=exchange.FRAGMENT,
+        if_match=exchange.ICE_SESSION,
+        gives={204: exchange.TAKEN},
+        errors=exchange.CANDIDATE_ERRORS,
+    )
     async def trickle(self, request: web.Request) -> web.Response:
-        if not self._viewers.is_here(request.match_info["viewer_id"]):
+        """Taken and not needed, as a publisher's. An ICE restart is refused: a viewer that lost its way begins anew."""
+        viewer_id = request.match_info["viewer_id"]
+        if not self._viewers.is_here(viewer_id):
             raise ClientError(Code.NOT_FOUND)
-        await read_text(request, TRICKLE_TYPE, JSON_BYTES)
-        return web.Response(status=204)
+        return await exchange.take_candidates(request, viewer_id)
 
+    @Operation(
+        "stopWatching",
+        "DELETE",
+        "/whep/sessions/{viewer_id}",
+        "Stop watching",
+        tag=Tag.WHEP,
+        gives={200: Answer("The viewer has ended.")},
+        errors=(Code.NOT_FOUND,),
+    )
     async def delete(self, request: web.Request) -> web.Response:
         """Repeatable: players close their connection first, which ends the viewer before they say so."""
         viewer_id = request.match_info["viewer_id"]

@@ -8,20 +8,21 @@ is closed, a Location without the query.
 
 from __future__ import annotations
 
-import secrets
-
 from aiohttp import web
 
-from webrtc_server.limits import JSON_BYTES, SDP_BYTES
+from pipeline.settings import Settings
+from webrtc_server.limits import SDP_BYTES
 from webrtc_server.protocol import whip
+from webrtc_server.protocol.error_codes import Code
+from webrtc_server.protocol.whip import SDP_TYPE
 from webrtc_server.rtc.reach import Reach
 from webrtc_server.sessions.manager import SessionManager
+from webrtc_server.web import sdp_exchange as exchange
 from webrtc_server.web.body import read_text
-from webrtc_server.web.session_api import SessionApi
+from webrtc_server.web.routes import CLIENT_ID, Answer, Content, Operation, Tag, query_of
+from webrtc_server.web.session_api import OFFER_ERRORS, SessionApi
 
-SDP_TYPE = "application/sdp"
-TRICKLE_TYPE = "application/trickle-ice-sdpfrag"
-ANY = "*"  # as If-Match: a new ICE session is wanted (RFC 9725 section 4.3.3)
+SETTINGS = query_of(Settings)
 
 
 class WhipApi:
@@ -30,44 +31,68 @@ class WhipApi:
         self._sessions = sessions
         self._reach = reach
 
-    def routes(self) -> list[web.RouteDef]:
-        return [
-            web.options("/whip", self.options),
-            web.post("/whip", self.publish),
-            web.patch("/whip/sessions/{session_id}", self.trickle),
-            web.delete("/whip/sessions/{session_id}", self.delete),
-        ]
-
+    @Operation("whipOptions", "OPTIONS", "/whip", "What WHIP takes here", tag=Tag.WHIP, gives={204: exchange.OPTIONS})
     async def options(self, request: web.Request) -> web.Response:
         """For clients that ask for their ICE servers first; with the token, as everything that tells them."""
-        response = web.Response(status=204, headers={"Accept-Post": SDP_TYPE, "Allow": "OPTIONS, POST"})
-        return self._with_links(response)
+        return exchange.options(self._reach.ice_servers())
 
+    @Operation(
+        "publish",
+        "POST",
+        "/whip",
+        "Send video in",
+        tag=Tag.WHIP,
+        takes=exchange.OFFER,
+        query={"client_id": CLIENT_ID} | SETTINGS,
+        gives={
+            201: Answer(
+                "The session. Its last part is the `session_id`.",
+                Content(SDP_TYPE),
+                exchange.HEADERS | {"Link": f'{exchange.LINK} And where it can be watched, `rel="alternate"`.'},
+            )
+        },
+        errors=OFFER_ERRORS,
+    )
     async def publish(self, request: web.Request) -> web.Response:
-        """A complete offer in, a complete answer out."""
+        """WHIP (RFC 9725): a complete offer in, a complete answer out. The painted video does not come back on this
+        connection. Settings stand in the query: a text as it is, anything else as in JSON.
+        """
         sdp = await read_text(request, SDP_TYPE, SDP_BYTES)
         client_id = request.query.get(whip.CLIENT_ID)
-        session, answer = await self._sessions.open(sdp, whip.settings(request.query), client_id)
-        headers = {"Location": f"/whip/sessions/{session.session_id}", "ETag": f'"{secrets.token_hex(8)}"'}
-        response = self._with_links(web.Response(status=201, text=answer, content_type=SDP_TYPE, headers=headers))
+        session, answered = await self._sessions.open(sdp, whip.settings(request.query), client_id)
+        response = exchange.created(f"/whip/sessions/{session.session_id}", answered, self._reach.ice_servers())
         response.headers.add("Link", f'</whep/{session.view_id}>; rel="alternate"; type="{SDP_TYPE}"')
         return response
 
+    @Operation(
+        "publisherCandidates",
+        "PATCH",
+        "/whip/sessions/{session_id}",
+        "Send candidates",
+        tag=Tag.WHIP,
+        takes=exchange.FRAGMENT,
+        if_match=exchange.ICE_SESSION,
+        gives={204: exchange.TAKEN},
+        errors=exchange.CANDIDATE_ERRORS,
+    )
     async def trickle(self, request: web.Request) -> web.Response:
-        """Candidates are taken and not needed: the connectivity checks tell them (RFC 8445 section 7.3.1.3)."""
-        self._manager.find(request.match_info["session_id"])
-        if request.headers.get("If-Match") == ANY:
-            raise web.HTTPUnprocessableEntity(reason="An ICE restart is not possible. Start a new session.")
-        await read_text(request, TRICKLE_TYPE, JSON_BYTES)
-        return web.Response(status=204)
+        """Candidates are taken and not needed: the connectivity checks tell them (RFC 8445 section 7.3.1.3). An ICE
+        restart, which is what `If-Match: *` asks for, is refused (RFC 9725 section 4.3.3).
+        """
+        session_id = request.match_info["session_id"]
+        self._manager.find(session_id)
+        return await exchange.take_candidates(request, session_id)
 
+    @Operation(
+        "stopPublishing",
+        "DELETE",
+        "/whip/sessions/{session_id}",
+        "Stop sending",
+        tag=Tag.WHIP,
+        gives={200: Answer("The session has ended.")},
+        errors=(Code.NOT_FOUND,),
+    )
     async def delete(self, request: web.Request) -> web.Response:
         """200 and nothing else, as OBS wants it; repeatable, for clients close their connection first."""
         await self._sessions.end(request.match_info["session_id"])
         return web.Response(status=200)
-
-    def _with_links(self, response: web.Response) -> web.Response:
-        response.headers["Cache-Control"] = "no-store"  # a TURN password in it is made for this answer
-        for link in whip.links(self._reach.ice_servers()):
-            response.headers.add("Link", link)
-        return response

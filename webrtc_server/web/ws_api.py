@@ -8,8 +8,10 @@ from aiohttp import WSMsgType, web
 
 from webrtc_server.limits import WS_HEARTBEAT, WS_MESSAGE_BYTES
 from webrtc_server.policy.tokens import SUBPROTOCOL
+from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.transports.ws_pictures import WebSocketTransport
+from webrtc_server.web.routes import CLIENT_ID, Answer, Operation, Tag
 
 
 class WebSocketApi:
@@ -17,13 +19,20 @@ class WebSocketApi:
         self._manager = manager
         self._codec = codec
 
-    def routes(self) -> list[web.RouteDef]:
-        return [web.get("/ws", self.connect, allow_head=False)]  # a HEAD would upgrade as well
-
+    @Operation(
+        "openSocket",
+        "GET",
+        "/ws",
+        "A session over a WebSocket",
+        tag=Tag.SESSIONS,
+        query={"client_id": CLIENT_ID},
+        gives={101: Answer("The socket is open; what is said on it stands in `/asyncapi.json`.")},
+        errors=(Code.UPGRADE_REQUIRED, Code.BAD_MESSAGE, Code.CAPACITY, Code.DRAINING),
+        head=False,  # it would upgrade as well
+    )
     async def connect(self, request: web.Request) -> web.WebSocketResponse:
-        """`?client_id=` is that of `/offer`. Compression is off: pictures do not shrink, and a small message could
-        unpack into a large one.
-        """
+        """JPEG or PNG pictures in, painted ones out, and the protocol's messages, where UDP cannot pass."""
+        # Compression is off: pictures do not shrink, and a small message could unpack into a large one.
         socket = web.WebSocketResponse(
             max_msg_size=WS_MESSAGE_BYTES + 1,  # aiohttp's own is refused when it is reached
             compress=False,
@@ -31,7 +40,7 @@ class WebSocketApi:
             protocols=(SUBPROTOCOL,),
         )
         if not socket.can_prepare(request).ok:
-            raise web.HTTPUpgradeRequired(reason="This address speaks WebSocket only.")
+            raise ClientError(Code.UPGRADE_REQUIRED)
         session = self._manager.create(None, request.query.get("client_id"))
         try:
             await socket.prepare(request)
