@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from webrtc_server import __version__
+from webrtc_server.cli import models
 from webrtc_server.cli.client import client
 from webrtc_server.cli.serve import serve
 
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(client)
+app.add_typer(models.app, name="models")
 
 
 def _print_version(wanted: bool) -> None:
