@@ -443,10 +443,10 @@ def load(flags: Mapping[str, object], env_file: Path = ENV_FILE) -> Config:
 def _problem(location: tuple[int | str, ...], message: str, flags: Mapping[str, object], env_file: Path) -> str:
     name = str(location[0])
     inside = "".join(f"[{part}]" for part in location[1:])
-    return f"{_origin(name, flags, env_file)}{inside}: {message.removeprefix('Value error, ')}"
+    return f"{origin(name, flags, env_file)}{inside}: {message.removeprefix('Value error, ')}"
 
 
-def _origin(name: str, flags: Mapping[str, object], env_file: Path) -> str:
+def origin(name: str, flags: Mapping[str, object], env_file: Path) -> str:
     """Where the value of `name` comes from, in the words with which the user set it."""
     if name in flags:
         return f"--{name.replace('_', '-')}"
