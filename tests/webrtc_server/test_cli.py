@@ -27,7 +27,7 @@ class Server:
         self.code = 0
         self.error: Exception | None = None
 
-    def run(self, config: Config, pipeline: str, reason: str) -> int:
+    def run(self, config: Config, pipeline: str, reason: str, watch_worker: object = None) -> int:
         self.runs.append((config, pipeline, reason))
         if self.error:
             raise self.error

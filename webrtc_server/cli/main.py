@@ -9,6 +9,7 @@ import typer
 
 from webrtc_server import __version__
 from webrtc_server.cli import models
+from webrtc_server.cli.bench import bench
 from webrtc_server.cli.client import client
 from webrtc_server.cli.doctor import doctor
 from webrtc_server.cli.serve import serve
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(client)
 app.command()(doctor)
+app.command()(bench)
 app.add_typer(models.app, name="models")
 
 

@@ -33,7 +33,7 @@ class ProgressBar:
             console=self._console,
             transient=True,
             redirect_stdout=sys.stdout.isatty(),  # what a file is to get stays its own
-            disable=not self._console.is_terminal,
+            disable=not self._console.is_interactive,
         )
         self._stage: str | None = None
         self._quarter = 0
@@ -55,7 +55,7 @@ class ProgressBar:
     def __call__(self, progress: Progress) -> None:
         is_new = progress.stage != self._stage
         self._stage = progress.stage
-        if self._console.is_terminal:
+        if self._console.is_interactive:
             self._draw(progress, is_new)
         else:
             self._write(progress, is_new)

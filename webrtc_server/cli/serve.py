@@ -74,10 +74,12 @@ def serve(
         from webrtc_server.cli.browser import open_when_listening
 
         open_when_listening(settings.host, settings.port)
+    from webrtc_server.cli.progress import WorkerProgress
     from webrtc_server.web.process import run  # here, so that --help and a wrong value answer at once
 
+    progress = WorkerProgress() if sys.stderr.isatty() else None
     try:
-        code = run(settings, choice.name, choice.reason)
+        code = run(settings, choice.name, choice.reason, watch_worker=progress)
     except OSError as error:
         if error.errno not in _ADDRESS_ERRORS:
             raise
@@ -85,6 +87,9 @@ def serve(
             f"cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno)}; choose another --port",
             NOT_READY,
         )
+    finally:
+        if progress:
+            progress.close()
     sys.exit(code)
 
 

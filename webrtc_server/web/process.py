@@ -11,12 +11,12 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import FrameType
 
 from aiohttp import web
 
-from pipeline.worker.supervisor import WORKER_MODULE
+from pipeline.worker.supervisor import WORKER_MODULE, WorkerState
 from webrtc_server.config import Config
 from webrtc_server.limits import HURRIED_STOP_TIMEOUT, REQUEST_CLOSE_TIMEOUT
 from webrtc_server.observe.log import get_logger
@@ -80,17 +80,33 @@ class Signals:
             limit.reschedule(self._loop.time() + grace)
 
 
-def run(config: Config, pipeline: str, reason: str, worker_module: str = WORKER_MODULE) -> int:
-    """Serve until SIGINT or SIGTERM; the exit code. Raises OSError if the address cannot be listened on."""
+Watcher = Callable[[WorkerState], None]
+
+
+def run(
+    config: Config,
+    pipeline: str,
+    reason: str,
+    worker_module: str = WORKER_MODULE,
+    watch_worker: Watcher | None = None,
+) -> int:
+    """Serve until SIGINT or SIGTERM; the exit code. Raises OSError if the address cannot be listened on.
+
+    `watch_worker` hears of each state of the worker, on the event loop.
+    """
     try:
-        return asyncio.run(_serve(config, pipeline, reason, worker_module))
+        return asyncio.run(_serve(config, pipeline, reason, worker_module, watch_worker))
     finally:
         Signals.ignore()
 
 
-async def _serve(config: Config, pipeline: str, reason: str, worker_module: str) -> int:
+async def _serve(
+    config: Config, pipeline: str, reason: str, worker_module: str, watch_worker: Watcher | None = None
+) -> int:
     signals = Signals()
     app = build_app(config, pipeline, reason, worker_module)
+    if watch_worker:
+        app[SUPERVISOR].subscribe(watch_worker)
     runner = Runner(app, config, REQUEST_CLOSE_TIMEOUT)
     await runner.setup()
     try:
