@@ -26,9 +26,9 @@ WORKDIR /tmp
 USER 10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-# Asks where the server listens, which need not be the loopback.
+# Asks where the server listens, which need not be the loopback, and as it speaks there; whose certificate is no matter.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import http.client as c, os; e = os.environ.get; h = c.HTTPConnection(e('LIVE_DIFFUSION_HOST') or '127.0.0.1', int(e('LIVE_DIFFUSION_PORT') or 8000), timeout=2); h.request('GET', '/healthz', headers={'Host': 'localhost'}); raise SystemExit(h.getresponse().status != 200)"]
+    CMD ["python", "-c", "import http.client as c, os, ssl; e = os.environ.get; o = {} if (e('LIVE_DIFFUSION_TLS') or 'off').lower() == 'off' else {'context': ssl._create_unverified_context()}; h = (c.HTTPSConnection if o else c.HTTPConnection)(e('LIVE_DIFFUSION_HOST') or '127.0.0.1', int(e('LIVE_DIFFUSION_PORT') or 8000), timeout=2, **o); h.request('GET', '/healthz', headers={'Host': 'localhost'}); raise SystemExit(h.getresponse().status != 200)"]
 ENTRYPOINT ["live-diffusion"]
 CMD ["serve"]
 

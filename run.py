@@ -40,19 +40,24 @@ def main() -> None:
     install("requirements.txt")
     if not (ROOT / ".env").exists():
         shutil.copyfile(ROOT / ".env.example", ROOT / ".env")
-        say("Wrote .env from .env.example: the place for your own defaults.")
+        note("Wrote .env from .env.example: the place for your own defaults.")
     gpu = nvidia_gpu()
     if gpu:
-        say(f"Found {gpu}.")
+        note(f"Found {gpu}.")
         if not install_diffusion():
-            say("The diffusion engine is not installed: the CPU pipelines will run.")
+            note("The diffusion engine is not installed: the CPU pipelines will run.")
     else:
-        say("No NVIDIA GPU found: a CPU pipeline will run.")
+        note("No NVIDIA GPU found: a CPU pipeline will run.")
     become([sys.executable, "-m", "webrtc_server", *arguments])
 
 
 def say(text: str) -> None:
     print(text, flush=True)  # at once, for what comes next writes to the same terminal by itself
+
+
+def note(text: str) -> None:
+    """On the way to a command, whose own answer is all that standard output is for: `run.py config show --json`."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def become(command: list[str]) -> None:
@@ -70,9 +75,9 @@ def make_venv() -> Path:
     """The Python of .venv, which is made first if it is missing."""
     python = python_of(VENV)
     if not python.exists():
-        say("Making .venv ...")
+        note("Making .venv ...")
         if subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False).returncode:
-            say("Cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv")
+            note("Cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv")
             sys.exit(NOT_READY)
     return python
 
@@ -99,9 +104,9 @@ def install(name: str) -> None:
     done = stamp(name, pinned)
     if done.exists():
         return
-    say(f"Installing {name} into {sys.prefix} (a minute or so, once) ...")
+    note(f"Installing {name} into {sys.prefix} (a minute or so, once) ...")
     if not pip("install", "--quiet", "-r", name):
-        say("The installation failed, for the reason above. Run this again when it is mended.")
+        note("The installation failed, for the reason above. Run this again when it is mended.")
         sys.exit(NOT_READY)
     done.touch()
 
@@ -116,9 +121,9 @@ def install_diffusion() -> bool:
     if done.exists():
         return True
     if failed.exists():
-        say(f"Its installation failed before; remove {failed} to try again.")
+        note(f"Its installation failed before; remove {failed} to try again.")
         return False
-    say("Installing the diffusion engine: several gigabytes, once; without CUDA a few hundred megabytes ...")
+    note("Installing the diffusion engine: several gigabytes, once; without CUDA a few hundred megabytes ...")
     if pip("install", "-c", "requirements.txt", *extra):
         done.touch()
         return True

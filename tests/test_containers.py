@@ -118,19 +118,26 @@ def test_the_relay_is_no_way_into_the_network_around_it(tmp_path: Path) -> None:
     }
 
 
-def health_check(port: int, host: str = "") -> int:
+def health_check(port: int, host: str = "", tls: str = "") -> int:
     command = json.loads(instructions("cpu")["HEALTHCHECK"].partition("CMD ")[2])
-    environment = os.environ | {"LIVE_DIFFUSION_PORT": str(port), "LIVE_DIFFUSION_HOST": host}
+    environment = os.environ | {
+        "LIVE_DIFFUSION_PORT": str(port),
+        "LIVE_DIFFUSION_HOST": host,
+        "LIVE_DIFFUSION_TLS": tls,
+    }
     assert command[0] == "python"
     return subprocess.run([sys.executable, *command[1:]], env=environment, capture_output=True, timeout=30).returncode
 
 
 async def test_the_health_check_is_as_good_as_the_server(
-    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = int((await start_server("identity")).url.rpartition(":")[2])
     for host in ("", "127.0.0.1", "0.0.0.0"):
         assert await asyncio.to_thread(health_check, port, host) == 0
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    encrypted = int((await start_server("identity", tls="auto")).url.rpartition(":")[2])
+    assert await asyncio.to_thread(health_check, encrypted, tls="auto") == 0
     monkeypatch.setattr("webrtc_server.protocol.readiness.LOOP_TICK_OLD", 0.0)
     assert await asyncio.to_thread(health_check, port) != 0
     with socket.socket() as taken:

@@ -80,7 +80,7 @@ def test_it_serves_its_page_and_stops_cleanly(installed: Path, tmp_path: Path) -
     try:
         assert server.stdout is not None
         for line in server.stdout:
-            if match := re.search(r"listening on (http://\S+)", line):
+            if match := re.search(r"listening on (https?://\S+)", line):
                 break
         else:
             pytest.fail("the server ended before it listened")

@@ -77,7 +77,29 @@ def test_a_first_start_installs_writes_env_and_starts(
     assert command == (sys.executable, "-m", "webrtc_server", "serve", "--port", "9000", "--no-browser")
     assert pip == [("install", "--quiet", "-r", "requirements.txt")]
     assert (checkout / ".env").read_text() == (checkout / ".env.example").read_text()
-    assert "No NVIDIA GPU found" in capsys.readouterr().out
+    assert "No NVIDIA GPU found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("serve",),
+        ("doctor", "--json"),
+        ("config", "show", "--json"),
+        ("models", "list"),
+        ("--version",),
+        ("--port", "0"),
+    ],
+)
+def test_every_command_gets_what_follows_and_standard_output_to_itself(
+    arguments: tuple[str, ...],
+    checkout: Path,
+    pip: Pip,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert start(monkeypatch, *arguments) == (sys.executable, "-m", "webrtc_server", *arguments)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_second_start_installs_nothing_and_keeps_env(
@@ -113,7 +135,7 @@ def test_a_failed_installation_ends_it_and_is_tried_again(
             run.install("requirements.txt")
         assert caught.value.code == run.NOT_READY
     assert tries == ["requirements.txt", "requirements.txt"]
-    assert "installation failed" in capsys.readouterr().out
+    assert "installation failed" in capsys.readouterr().err
 
 
 def test_without_a_gpu_torch_is_never_asked_for(checkout: Path, pip: Pip, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +153,7 @@ def test_with_a_gpu_the_diffusion_extra_is_installed_once(
     assert len(pip) == 2
     assert pip[1][:3] == ("install", "-c", "requirements.txt")
     assert "streamdiffusion==0.1.1" in pip[1]
-    assert "Found GPU 0: NVIDIA H100." in capsys.readouterr().out
+    assert "Found GPU 0: NVIDIA H100." in capsys.readouterr().err
 
 
 def test_a_gpu_whose_libraries_fail_leaves_the_cpu_pipelines(
@@ -146,10 +168,10 @@ def test_a_gpu_whose_libraries_fail_leaves_the_cpu_pipelines(
     monkeypatch.setattr(run, "pip", fail_on_torch)
     monkeypatch.setattr(run, "nvidia_gpu", lambda: "an NVIDIA GPU")
     assert start(monkeypatch)[1:] == ("-m", "webrtc_server")
-    assert "the CPU pipelines will run" in capsys.readouterr().out
+    assert "the CPU pipelines will run" in capsys.readouterr().err
     start(monkeypatch)
     assert len(calls) == 2, "a failure of gigabytes is not repeated at each start"
-    assert "to try again" in capsys.readouterr().out
+    assert "to try again" in capsys.readouterr().err
 
 
 def test_outside_an_environment_it_makes_one_and_goes_on_in_it(

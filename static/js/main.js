@@ -65,7 +65,7 @@ let worry = CALM;
 const relabels = [];
 
 const client = new Client({
-  token: storage("sessionStorage")?.getItem(TOKEN) ?? "",
+  token: takeToken(),
   clientId: takeClientId(),
   settings: () => store.saved,
 });
@@ -407,6 +407,16 @@ function moreNumbers(before, now, loss) {
 /** @param {unknown} a @param {unknown} b */
 function same(a, b) {
   return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** The server's, which may come with the address, as the terminal's QR code has it; it does not stay there. */
+function takeToken() {
+  const kept = storage("sessionStorage");
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (given === null) return kept?.getItem(TOKEN) ?? "";
+  history.replaceState(null, "", location.pathname + location.search);
+  kept?.setItem(TOKEN, given);
+  return given;
 }
 
 /**

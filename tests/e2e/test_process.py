@@ -50,7 +50,7 @@ class Process:
         self.workers: list[psutil.Process] = []
         self.url = ""
         for line in self.popen.stdout:
-            if found := re.search(r"listening on (http://\S+)", line):
+            if found := re.search(r"listening on (https?://\S+)", line):
                 self.url = found[1]
                 return
 

@@ -6,12 +6,15 @@ It takes the environment's configuration, says where it listens, and hears signa
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from tests.fakes.fault_backend import add_entries
 from tests.fakes.server import WORKER
 from webrtc_server import config
+from webrtc_server.cli.welcome import welcome
 from webrtc_server.web.process import run
 
 if __name__ == "__main__":
     add_entries()
-    sys.exit(run(config.load({}), sys.argv[1], "asked for", WORKER))
+    settings = config.load({})
+    sys.exit(run(settings, sys.argv[1], "asked for", partial(welcome, settings, browser=False), WORKER))

@@ -15,14 +15,17 @@ from aiohttp import web, web_app
 from tests.fakes.fault_backend import add_entries
 from webrtc_server.config import Config
 from webrtc_server.sessions.manager import SessionManager
+from webrtc_server.web import tls
 from webrtc_server.web.app import MANAGER, SUPERVISOR, build_app
 from webrtc_server.web.connections import Runner
+from webrtc_server.web.tls_site import TlsSite
 
 WORKER = "tests.fakes.fault_backend"
 
 
 class RunningServer:
     def __init__(self, config: Config, pipeline: str, worker_module: str = WORKER) -> None:
+        self._config = config
         self.app = build_app(config, pipeline, "asked for", worker_module)
         self._runner = Runner(self.app, config, shutdown_timeout=2)
 
@@ -37,12 +40,14 @@ class RunningServer:
     async def start(self, phase: str = "ready", timeout: float = 20) -> None:
         """Listening, and the worker as far as `phase`: `ready` means that it has painted."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        address = self._runner, "127.0.0.1", 0
+        context = tls.context_for(self._config)
+        await (TlsSite(*address, context) if context else web.TCPSite(*address)).start()
         await self.worker_is(phase, timeout)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return f"{self._config.scheme}://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def worker_is(self, phase: str, timeout: float = 20) -> None:
         async with asyncio.timeout(timeout):

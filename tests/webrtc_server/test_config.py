@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,20 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.settings import Settings
-from webrtc_server.config import PREFIX, Config, InvalidConfig, forget_secrets, load, unknown_names
+from webrtc_server.config import PARTS, PREFIX, Config, InvalidConfig, Sources, forget_secrets, load, unknown_names
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)  # no file of the checkout decides what these tests see
     for name in os.environ:
         if name.upper().startswith(PREFIX):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Path:
+    return tmp_path / "live-diffusion.toml"
 
 
 @pytest.fixture
@@ -30,14 +37,28 @@ def test_defaults_without_any_source(env_file: Path) -> None:
     assert (Config().host, Config().port, Config().pipeline) == ("127.0.0.1", 8000, "auto")
 
 
-def test_each_source_yields_to_the_one_above(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    env_file.write_text("PORT=1001\n")
-    assert load({}, env_file).port == 1001
-    env_file.write_text("PORT=1001\nLIVE_DIFFUSION_PORT=1002\n")
-    assert load({}, env_file).port == 1002
-    monkeypatch.setenv("LIVE_DIFFUSION_PORT", "1003")
-    assert load({}, env_file).port == 1003
-    assert load({"port": 1004}, env_file).port == 1004
+PLACES = ["--port", "LIVE_DIFFUSION_PORT in the environment", "LIVE_DIFFUSION_PORT in .env", "PORT in .env"]
+PLACES += ["port in live-diffusion.toml"]
+
+
+MATRIX = [set(places) for count in (1, 2, 5) for places in itertools.combinations(range(len(PLACES)), count)]
+
+
+@pytest.mark.parametrize("places", MATRIX, ids=str)
+def test_each_place_yields_to_those_above_it(
+    places: set[int], env_file: Path, toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every place alone, every two, and all: the value is the best one's, and so is what is said of it."""
+    lines = {2: "LIVE_DIFFUSION_PORT=1002\n", 3: "PORT=1003\n"}
+    env_file.write_text("".join(line for place, line in lines.items() if place in places))
+    toml.write_text("port = 1004\n" if 4 in places else "")
+    if 1 in places:
+        monkeypatch.setenv("LIVE_DIFFUSION_PORT", "1001")
+    flags = {"port": 1000} if 0 in places else {}
+    sources = Sources(flags)
+    assert sources.config().port == 1000 + min(places)
+    assert str(sources.origin("port")) == PLACES[min(places)]
+    assert sources.origins().keys() == {"port"}
 
 
 def test_bare_names_count_in_the_file_only(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,10 +70,59 @@ def test_bare_names_count_in_the_file_only(env_file: Path, monkeypatch: pytest.M
     assert (settings.prompt, settings.denoising_strength, settings.pipeline) == ("ukiyo-e wave", 0.5, "effects")
 
 
-def test_an_empty_value_is_none_at_all(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_value_is_none_at_all(env_file: Path, toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     env_file.write_text("STEPS=\n")
     monkeypatch.setenv("LIVE_DIFFUSION_PORT", "")
+    toml.write_text('model = ""\n')
     assert load({}, env_file) == Config()
+    toml.write_text('prompt = ""\n')  # where it is a value like others
+    assert load({}, env_file).prompt == ""
+
+
+def test_toml_has_values_of_all_kinds(toml: Path) -> None:
+    toml.write_text(
+        'Prompt = "a fox"\nguidance = 1.5\ninsecure_public = true\nallowed_hosts = ["a.local", "b.local"]\n'
+        'trusted_proxies = "127.0.0.1, 10.0.0.0/8"\n'
+        '[[ice_servers]]\nurls = "turn:b.example"\nusername = "u"\ncredential = "hush"\n'
+    )
+    config = load({})
+    assert (config.prompt, config.guidance, config.insecure_public) == ("a fox", 1.5, True)
+    assert config.allowed_hosts == ("a.local", "b.local")
+    assert config.trusted_proxies == ("127.0.0.1", "10.0.0.0/8")
+    assert config.ice_servers[0].urls == ("turn:b.example",)
+    assert config.secrets == ("hush",)
+
+
+def test_another_toml_file_may_be_named(toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toml.write_text("port = 1001\n")
+    other = tmp_path / "other.toml"
+    other.write_text("port = 1002\n")
+    assert load({"config": str(other)}).port == 1002
+    monkeypatch.setenv("LIVE_DIFFUSION_CONFIG", "other.toml")
+    assert load({}).port == 1002
+    other.write_text('config = "live-diffusion.toml"\n')
+    assert (load({}).port, Sources({}).unknown_names()) == (8000, ["config in other.toml is not a setting"])
+    other.unlink()
+    with pytest.raises(InvalidConfig) as caught:
+        load({})
+    assert str(caught.value) == "LIVE_DIFFUSION_CONFIG in the environment: there is no file other.toml"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("live-diffusion.toml", b"port = 1\nhost = nowhere\n", "Invalid value (at line 2, column 8)"),
+        ("live-diffusion.toml", b"port = 1\nport = 2\n", "Cannot overwrite a value (at line 2, column 9)"),
+        ("live-diffusion.toml", b"\xff", "can't decode byte 0xff"),
+        (".env", b"PORT=\xff", "can't decode byte 0xff"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(name: str, content: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidConfig) as caught:
+        load({})
+    assert str(caught.value).startswith(f"{name} cannot be read: ")
+    assert says in str(caught.value)
 
 
 def test_a_session_starts_with_the_defaults_of_the_settings() -> None:
@@ -90,6 +160,9 @@ def test_a_session_starts_with_the_defaults_of_the_settings() -> None:
         ("trusted_proxies", "10.0.0.1/8", "is not an IP address or network"),
         ("vae", "huge", "'tiny' or 'full'"),
         ("attention", "flash", "'sdpa' or 'xformers'"),
+        ("tls", "on", "must be off, auto, or a certificate and its key"),
+        ("tls", "cert.pem,", "must be off, auto, or a certificate and its key"),
+        ("tls", "a,b,c", "must be off, auto, or a certificate and its key"),
         ("log_level", "loud", "'debug', 'info', 'warning' or 'error'"),
     ],
 )
@@ -100,16 +173,20 @@ def test_a_bad_value_is_named_with_its_flag(name: str, value: object, says: str,
     assert says in str(caught.value)
 
 
-def test_every_bad_value_is_named_with_where_it_stands(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_bad_value_is_named_with_where_it_stands(
+    env_file: Path, toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     env_file.write_text("WIDTH=500\nLIVE_DIFFUSION_HEIGHT=500\n")
     monkeypatch.setenv("LIVE_DIFFUSION_STEPS", "9")
+    toml.write_text('denoising_strength = 2\n[[ice_servers]]\nurls = ["stun:a.example", "http://a.example"]\n')
     with pytest.raises(InvalidConfig) as caught:
         load({}, env_file)
-    lines = str(caught.value).splitlines()
-    assert [line.partition(":")[0] for line in lines] == [
+    assert [line.partition(":")[0] for line in caught.value.problems] == [
+        "denoising_strength in live-diffusion.toml",
         "LIVE_DIFFUSION_STEPS in the environment",
         f"WIDTH in {env_file}",
         f"LIVE_DIFFUSION_HEIGHT in {env_file}",
+        "ice_servers in live-diffusion.toml[0][urls]",
     ]
 
 
@@ -130,12 +207,17 @@ def test_allowed_origins_are_a_list(env_file: Path) -> None:
     )
 
 
-def test_unknown_names_are_told_with_the_nearest_known(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_names_are_told_with_the_nearest_known(
+    env_file: Path, toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LIVE_DIFFUSION_MAX_SESION", "3")
+    toml.write_text("heigth = 1\nport = 8001\n[pictures]\nwidth = 1\n")
     env_file.write_text("LIVE_DIFFUSION_QQQQ=1\nLIVE_DIFFUSION_PORT=8001\nHOSTNAME=x\n")
     assert unknown_names(env_file) == [
         "LIVE_DIFFUSION_MAX_SESION is not a setting; did you mean LIVE_DIFFUSION_MAX_SESSIONS?",
         "LIVE_DIFFUSION_QQQQ is not a setting",
+        "heigth in live-diffusion.toml is not a setting; did you mean height?",
+        "pictures in live-diffusion.toml is not a setting",
     ]
 
 
@@ -144,6 +226,17 @@ def test_frozen_and_strict_about_names() -> None:
         Config().port = 1
     with pytest.raises(ValidationError):
         Config(prot=1)  # type: ignore[call-arg]
+
+
+def test_every_setting_belongs_to_one_concern() -> None:
+    fields = [name for part in PARTS.values() for name in part.model_fields]
+    assert fields == list(Config.model_fields)
+
+
+def test_tls_is_off_auto_or_two_files() -> None:
+    assert (Config().scheme, Config(tls="AUTO").scheme, Config(tls="a.pem, b.pem").scheme) == ("http", "https", "https")
+    assert Config(tls="a.pem, b.pem").tls_files == (Path("a.pem"), Path("b.pem"))
+    assert Config(tls="auto").tls_files is None
 
 
 def test_every_field_is_described() -> None:
@@ -211,7 +304,16 @@ def test_secrets_come_from_files(env_file: Path, tmp_path: Path, monkeypatch: py
         assert says in refused()
         assert "hush" not in refused()
     secret.unlink()
-    assert refused().endswith("AUTH_TOKEN: auth_token_file cannot be read: No such file or directory")
+    assert refused() == (
+        "LIVE_DIFFUSION_AUTH_TOKEN_FILE in the environment: auth_token_file cannot be read: No such file or directory"
+    )
+
+
+def test_secrets_come_from_files_that_toml_names(toml: Path, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    toml.write_text('auth_token_file = "token"\nhost = "0.0.0.0"\n')
+    assert load({}).owner_token == TOKEN
+    assert str(Sources({}).origin("auth_token")) == "auth_token_file in live-diffusion.toml"
 
 
 def test_secrets_do_not_stay_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

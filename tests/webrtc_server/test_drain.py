@@ -189,7 +189,7 @@ async def test_the_second_signal_cuts_short_what_is_and_what_comes(handlers: Non
 
 
 async def test_the_second_signal_cuts_short_the_clean_up_too(
-    handlers: None, faults: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    handlers: None, faults: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("webrtc_server.web.app.STOP_TIMEOUT", LONG)
     apps: list[web.Application] = []
@@ -199,12 +199,12 @@ async def test_the_second_signal_cuts_short_the_clean_up_too(
         return apps[-1]
 
     monkeypatch.setattr(process, "build_app", build_and_tell)
-    serving = asyncio.create_task(process._serve(Config(port=0), "identity", "asked for", WORKER))
+    listening = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(
+        process._serve(Config(port=0), "identity", "asked for", lambda port, _: listening.set_result(port), WORKER)
+    )
     async with asyncio.timeout(20):
-        url = ""
-        while not url:
-            await asyncio.sleep(0.01)
-            url = next((line.split()[-1] for line in capfd.readouterr().out.splitlines() if "listening" in line), "")
+        url = f"http://127.0.0.1:{await listening}"
     manager = apps[0][MANAGER]
     async with client_of(url), client_of(url):
         closes = []

@@ -13,24 +13,24 @@ import platform
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.backend import Progress
 from pipeline.errors import PipelineError
 from pipeline.registry import choose
-from pipeline.settings import InvalidSettings, Settings, merge
-from webrtc_server import __version__, config
+from pipeline.settings import Settings, merge
+from webrtc_server import __version__
+from webrtc_server.cli.config import read
+from webrtc_server.cli.exits import Exit, fail
 from webrtc_server.cli.table import show
+from webrtc_server.config import Config
 from webrtc_server.observe import log
 
 if TYPE_CHECKING:
     from webrtc_server.diagnosis.figures import Figures, Machine, Times
 
-INVALID = 2
-NOT_READY = 3
-TOO_SLOW = 4
 STAGES_SHARE = 0.25  # of the time
 LIBRARIES = ("aiortc", "av", "numpy", "onnxruntime", "torch")
 
@@ -44,15 +44,12 @@ def bench(
     min_fps: Annotated[float | None, typer.Option(min=0, help="End with code 4 below it.")] = None,
 ) -> None:
     """Measure this machine: each stage of a frame, then a session from camera to screen."""
+    _, process = read({"pipeline": pipeline, "prompt": prompt, "width": size, "height": size})
     try:
-        flags = {"pipeline": pipeline, "prompt": prompt, "width": size, "height": size}
-        process = config.load({name: value for name, value in flags.items() if value is not None})
         name = choose(process.pipeline).name
         settings = merge(process.session_settings(name), {"steadiness": 0}).settings  # which is late on purpose
-    except (config.InvalidConfig, InvalidSettings) as error:
-        _fail(str(error), INVALID)
     except LookupError as error:
-        _fail(str(error.args[0]), NOT_READY)
+        fail(str(error.args[0]), Exit.NOT_READY)
     log.setup("warning", "auto", process.secrets)
     figures = _measured(process, settings, seconds)
     _print(figures)
@@ -60,12 +57,12 @@ def bench(
         try:
             file.write_text(figures.model_dump_json(indent=2) + "\n", encoding="utf-8")
         except OSError as error:
-            _fail(f"{file} cannot be written: {error.strerror}", NOT_READY)
+            fail(f"{file} cannot be written: {error.strerror}", Exit.NOT_READY)
     if min_fps is not None and figures.end_to_end.fps < min_fps:
-        _fail(f"{figures.end_to_end.fps} frames a second are fewer than {min_fps}", TOO_SLOW)
+        fail(f"{figures.end_to_end.fps} frames a second are fewer than {min_fps}", Exit.TOO_SLOW)
 
 
-def _measured(process: config.Config, settings: Settings, seconds: float) -> Figures:
+def _measured(process: Config, settings: Settings, seconds: float) -> Figures:
     from webrtc_server.cli.progress import ProgressBar  # here, so that --help answers at once
     from webrtc_server.client import ConnectionLost, ServerError
     from webrtc_server.diagnosis import loopback, scene, stages
@@ -88,9 +85,9 @@ def _measured(process: config.Config, settings: Settings, seconds: float) -> Fig
                 )
             )
     except PipelineError as error:
-        _fail(f"{error.message} {error.fix}".rstrip(), NOT_READY)
+        fail(f"{error.message} {error.fix}".rstrip(), Exit.NOT_READY)
     except (loopback.ServerFailed, ConnectionLost, ServerError) as error:
-        _fail(str(error), NOT_READY)
+        fail(str(error), Exit.NOT_READY)
     return Figures(
         version=__version__,
         when=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -158,8 +155,3 @@ def _print(figures: Figures) -> None:
 
 def _ms(times: Times | None) -> tuple[str, str]:
     return (f"{times.p50:.1f}", f"{times.p95:.1f}") if times else ("not seen", "not seen")
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(code)

@@ -1,20 +1,17 @@
 """`live-diffusion client`: a camera or a file goes to a server, the painted video into a file or a virtual camera.
 
-It stops at the source's end, after `--seconds`, or at Ctrl+C; what was written is whole in each case. Exit codes:
-0 done, 1 the connection was lost, 2 the command line is wrong, 3 a camera, file or server is not there or refuses.
+It stops at the source's end, after `--seconds`, or at Ctrl+C; what was written is whole in each case.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-LOST = 1
-INVALID = 2
-NOT_READY = 3
+from webrtc_server.cli.exits import Exit, fail
 
 
 def client(
@@ -34,7 +31,7 @@ def client(
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds.")] = None,
     loop: Annotated[bool, typer.Option(help="Play a file again and again.")] = False,
 ) -> None:
-    """Send a camera or a file to a server; write the painted video to a file or a virtual camera."""
+    """Stream a camera or a file through a server. The painted video goes to a file or a virtual camera."""
     from webrtc_server.cli import streaming  # here, so that --help answers at once
     from webrtc_server.client import ConnectionLost, ServerError
 
@@ -42,13 +39,13 @@ def client(
     try:
         asyncio.run(streaming.run(url, source, output, wanted, token, seconds, loop))
     except streaming.NoSuchOutput as error:
-        _fail(str(error), INVALID)
+        fail(str(error), Exit.INVALID)
     except ServerError as error:
-        _fail(f"{error.message} {error.fix} {error.fields or ''}".rstrip(), NOT_READY)
+        fail(f"{error.message} {error.fix} {error.fields or ''}".rstrip(), Exit.NOT_READY)
     except ConnectionLost as error:
-        _fail(str(error), LOST)
+        fail(str(error), Exit.CRASHED)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
-        _fail(str(error), NOT_READY)
+        fail(str(error), Exit.NOT_READY)
 
 
 def _settings(pairs: list[str]) -> dict[str, object]:
@@ -57,14 +54,9 @@ def _settings(pairs: list[str]) -> dict[str, object]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            _fail(f"--set {pair} is not of the form name=value", INVALID)
+            fail(f"--set {pair} is not of the form name=value", Exit.INVALID)
         try:
             settings[name] = json.loads(value)
         except ValueError:
             settings[name] = value
     return settings
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(code)

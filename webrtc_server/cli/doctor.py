@@ -14,11 +14,11 @@ from rich.console import Console
 
 from pipeline.catalog import MODEL_DIR_VARIABLE
 from webrtc_server import __version__
+from webrtc_server.cli.exits import Exit
 from webrtc_server.cli.table import show
 from webrtc_server.diagnosis.finding import Finding, Line, Report, without_secrets
 from webrtc_server.observe import log
 
-NOT_READY = 3
 MARKS = {"ok": "ok", "warning": "warning", "problem": "PROBLEM"}
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
@@ -27,28 +27,30 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="The same as data.")] = False,
     net: Annotated[bool, typer.Option("--net", help="Also ask the configured STUN and TURN servers.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Start no worker.")] = False,
+    config: Annotated[str | None, typer.Option(help="As for serve.")] = None,
     host: Annotated[str | None, typer.Option(help="As for serve.")] = None,
     port: Annotated[int | None, typer.Option(help="As for serve.")] = None,
+    tls: Annotated[str | None, typer.Option(help="As for serve.")] = None,
     pipeline: Annotated[str | None, typer.Option(help="As for serve.")] = None,
 ) -> None:
     """Say what is right and wrong with this machine and the configuration, and what to do about it."""
     from webrtc_server.diagnosis import checks, configuration  # here, so that --help answers at once
 
-    flags = {"host": host, "port": port, "pipeline": pipeline}
-    config, findings = configuration.read({name: value for name, value in flags.items() if value is not None})
-    if config.model_dir is not None:
-        os.environ[MODEL_DIR_VARIABLE] = config.model_dir  # as the worker is told
-    log.setup("error", "auto", config.secrets)
+    flags = {"config": config, "tls": tls, "host": host, "port": port, "pipeline": pipeline}
+    settings, findings = configuration.look({name: value for name, value in flags.items() if value is not None})
+    if settings.model_dir is not None:
+        os.environ[MODEL_DIR_VARIABLE] = settings.model_dir  # as the worker is told
+    log.setup("error", "auto", settings.secrets)
     lines: list[Line] = []
 
     def note(check: str, found: list[Finding]) -> None:
-        shown = without_secrets(found, config.secrets)
+        shown = without_secrets(found, settings.secrets)
         lines.extend(Line(check=check, level=one.level, text=one.text, fix=one.fix) for one in shown)
 
     note("configuration", findings)
     console = Console(stderr=True)
     with console.status("") as status:
-        for check in checks.all_checks(config, net, quick):
+        for check in checks.all_checks(settings, net, quick):
             status.update(f"{check.name} ...")
             note(check.name, checks.run(check))
     report = Report.of(__version__, lines)
@@ -56,7 +58,7 @@ def doctor(
         typer.echo(report.model_dump_json(indent=2))
     else:
         _print(report)
-    raise typer.Exit(NOT_READY if report.level == "problem" else 0)
+    raise typer.Exit(Exit.NOT_READY if report.level == "problem" else Exit.OK)
 
 
 def _print(report: Report) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from webrtc_server import __version__
-from webrtc_server.cli import models
+from webrtc_server.cli import config, models
 from webrtc_server.cli.bench import bench
 from webrtc_server.cli.client import client
 from webrtc_server.cli.doctor import doctor
@@ -25,6 +25,7 @@ app.command()(client)
 app.command()(doctor)
 app.command()(bench)
 app.add_typer(models.app, name="models")
+app.add_typer(config.app)
 
 
 def _print_version(wanted: bool) -> None:

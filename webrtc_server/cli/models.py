@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 from importlib import util
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -18,12 +18,10 @@ from pipeline.catalog import MODEL_DIR_VARIABLE, ModelSpec, Source, models
 from pipeline.errors import BackendUnavailable
 from pipeline.model_files import wanted_of
 from pipeline.registry import ENTRIES, has_gpu
-from webrtc_server import config
+from webrtc_server.cli.config import read
+from webrtc_server.cli.exits import Exit, fail
 from webrtc_server.cli.table import show
-
-REFUSED = 1
-INVALID = 2
-NOT_READY = 3
+from webrtc_server.config import Config
 
 CPU_NEEDS_NONE = "The CPU pipelines (neural-style, effects) need none of these: they bring what they need."
 
@@ -70,9 +68,9 @@ def pull(
         with ProgressBar() as bar:
             hub.fetch(wanted, bar)
     except BackendUnavailable as error:
-        _fail(f"{error.message} {error.fix}", NOT_READY)
+        fail(f"{error.message} {error.fix}", Exit.NOT_READY)
     except KeyboardInterrupt:
-        _fail(f"Stopped; `live-diffusion models pull {key}` goes on with what is here.", REFUSED)
+        fail(f"Stopped; `live-diffusion models pull {key}` goes on with what is here.", Exit.CRASHED)
     typer.echo(f"{key} is here: {_place(spec)} in {hub.models_folder()}")
 
 
@@ -91,12 +89,12 @@ def remove(key: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do 
     names = ", ".join(source.repo for source in gone)
     size = sum(map(hub.disk_usage, gone))
     if not yes and not typer.confirm(f"Remove {names} ({_gigabytes(size)}) from {hub.models_folder()}?"):
-        raise typer.Exit(REFUSED)
+        raise typer.Exit(Exit.CRASHED)
     try:
         for source in gone:
             hub.remove(source)
     except OSError as error:
-        _fail(f"{error.filename or key} cannot be removed: {error.strerror}", NOT_READY)
+        fail(f"{error.filename or key} cannot be removed: {error.strerror}", Exit.NOT_READY)
     typer.echo(f"Removed {names}.")
 
 
@@ -110,12 +108,9 @@ def path() -> None:
     typer.echo(str(hub.models_folder()))
 
 
-def _configuration() -> config.Config:
+def _configuration() -> Config:
     """The configuration, of which the folder is handed on as the worker gets it."""
-    try:
-        settings = config.load({})
-    except config.InvalidConfig as error:
-        _fail(str(error), INVALID)
+    _, settings = read({})
     if settings.model_dir is not None:
         os.environ[MODEL_DIR_VARIABLE] = settings.model_dir
     return settings
@@ -126,7 +121,7 @@ def _known(key: str) -> ModelSpec:
         return spec
     near = difflib.get_close_matches(key, models(), n=1)
     hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(models())}"
-    _fail(f"there is no model {key!r} in the catalogue; {hint}", INVALID)
+    fail(f"there is no model {key!r} in the catalogue; {hint}", Exit.INVALID)
 
 
 def _sources(spec: ModelSpec) -> list[Source]:
@@ -148,7 +143,7 @@ def _has_client() -> bool:
 
 def _need_client() -> None:
     if not _has_client():
-        _fail(f"the hub's client is not installed: {ENTRIES['diffusion'].advice}. {CPU_NEEDS_NONE}", NOT_READY)
+        fail(f"the hub's client is not installed: {ENTRIES['diffusion'].advice}. {CPU_NEEDS_NONE}", Exit.NOT_READY)
 
 
 def _place(spec: ModelSpec) -> str:
@@ -171,8 +166,3 @@ def _size(spec: ModelSpec) -> str:
 
 def _gigabytes(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(code)

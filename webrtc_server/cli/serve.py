@@ -1,35 +1,33 @@
-"""`live-diffusion serve`: read the configuration, choose the pipeline, run the server until a signal stops it.
-
-Exit codes: 0 stopped cleanly, 1 crashed, 2 the command line or configuration is wrong, 3 the environment is not
-ready (no pipeline can run, the address is in use).
-"""
+"""`live-diffusion serve`: read the configuration, choose the pipeline, run the server until a signal stops it."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
-from typing import Annotated, NoReturn
+from functools import partial
+from typing import Annotated
 
 import typer
 
 from pipeline.registry import ENTRIES, choose
-from webrtc_server import config
+from webrtc_server.cli.config import read, summary
+from webrtc_server.cli.exits import Exit, fail
+from webrtc_server.config import Config, forget_secrets
 from webrtc_server.observe import log
-
-INVALID_CONFIG = 2
-NOT_READY = 3
 
 _ADDRESS_ERRORS = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}
 
 
 def _help(name: str) -> str:
-    return config.Config.model_fields[name].description or ""
+    return Config.model_fields[name].description or ""
 
 
 def serve(
+    config: Annotated[str | None, typer.Option(help=_help("config"))] = None,
     host: Annotated[str | None, typer.Option(help=_help("host"))] = None,
     port: Annotated[int | None, typer.Option(help=_help("port"))] = None,
+    tls: Annotated[str | None, typer.Option(help=_help("tls"))] = None,
     pipeline: Annotated[str | None, typer.Option(help=_help("pipeline"))] = None,
     prompt: Annotated[str | None, typer.Option(help=_help("prompt"))] = None,
     width: Annotated[int | None, typer.Option(help=_help("width"))] = None,
@@ -41,10 +39,12 @@ def serve(
     log_format: Annotated[str | None, typer.Option(help=_help("log_format"))] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser once the server listens.")] = False,
 ) -> None:
-    """Start the server. What is not given here comes from the environment, then .env, then the defaults."""
+    """Start the server. What is not given comes from the environment, .env, live-diffusion.toml, or is a default."""
     flags = {
+        "config": config,
         "host": host,
         "port": port,
+        "tls": tls,
         "pipeline": pipeline,
         "prompt": prompt,
         "width": width,
@@ -55,44 +55,36 @@ def serve(
         "log_level": log_level,
         "log_format": log_format,
     }
-    try:
-        settings = config.load({name: value for name, value in flags.items() if value is not None})
-    except config.InvalidConfig as error:
-        _fail(str(error), INVALID_CONFIG)
+    sources, settings = read(flags)
     log.setup(settings.log_level, settings.log_format, settings.secrets)
-    config.forget_secrets()
-    for sentence in config.unknown_names():
+    forget_secrets()
+    for sentence in sources.unknown_names():
         log.get_logger(__name__).warning(sentence)
     if settings.insecure_public and not settings.auth_token:
         log.get_logger(__name__).warning("anybody who reaches this address may use the server", host=settings.host)
     try:
         choice = choose(settings.pipeline)
     except LookupError as error:
-        _fail(str(error.args[0]), NOT_READY)
+        fail(str(error.args[0]), Exit.NOT_READY)
     typer.echo(f"pipeline {choice.name}: {ENTRIES[choice.name].title}, {choice.reason}")
-    if browser:
-        from webrtc_server.cli.browser import open_when_listening
-
-        open_when_listening(settings.host, settings.port)
-    from webrtc_server.cli.progress import WorkerProgress
-    from webrtc_server.web.process import run  # here, so that --help and a wrong value answer at once
+    typer.echo(f"settings: {summary(sources.origins())}")
+    from webrtc_server.cli.progress import WorkerProgress  # here, so that --help and a wrong value answer at once
+    from webrtc_server.cli.welcome import welcome
+    from webrtc_server.web.process import run
+    from webrtc_server.web.tls import BadCertificate
 
     progress = WorkerProgress() if sys.stderr.isatty() else None
     try:
-        code = run(settings, choice.name, choice.reason, watch_worker=progress)
+        ready = partial(welcome, settings, browser=browser)
+        code = run(settings, choice.name, choice.reason, ready, watch_worker=progress)
+    except BadCertificate as error:
+        fail(f"{sources.origin('tls')}: {error}", Exit.INVALID if settings.tls_files else Exit.NOT_READY)
     except OSError as error:
         if error.errno not in _ADDRESS_ERRORS:
             raise
-        _fail(
-            f"cannot listen on {settings.host}:{settings.port}: {os.strerror(error.errno)}; choose another --port",
-            NOT_READY,
-        )
+        where = f"{settings.host}:{settings.port}"
+        fail(f"cannot listen on {where}: {os.strerror(error.errno)}; choose another --port", Exit.NOT_READY)
     finally:
         if progress:
             progress.close()
     sys.exit(code)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(code)

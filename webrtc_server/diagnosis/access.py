@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from webrtc_server.config import Config
-from webrtc_server.diagnosis.finding import Finding, ok, warning
+from webrtc_server.diagnosis.finding import Finding, ok, problem, warning
+from webrtc_server.web.tls import BadCertificate, context_for
 
 
 def exposure(config: Config) -> list[Finding]:
@@ -23,13 +24,18 @@ def exposure(config: Config) -> list[Finding]:
 
 def camera(config: Config) -> list[Finding]:
     """Browsers have cameras for secure contexts only: https, and http on localhost (W3C Secure Contexts, 3.1)."""
-    if getattr(config, "tls", "off") != "off":
+    if config.scheme == "https":
+        try:
+            if config.tls_files:  # else one is made at the start, and a doctor makes nothing
+                context_for(config)
+        except BadCertificate as error:
+            return [problem(str(error), "Set LIVE_DIFFUSION_TLS to auto, or to files that can be read: CERT,KEY.")]
         return [ok("the page is served over https: browsers give it the camera")]
     if config.is_local:
         return [ok(f"open http://localhost:{config.port}: browsers give pages of localhost the camera")]
     return [
         warning(
             "over plain http other devices' browsers give the page no camera; localhost gets it",
-            "Start with --tls auto, or put a proxy with a certificate in front (docs/howto/deploy-safely.md).",
+            "Start with --tls auto, or put a proxy with a certificate in front (docs/howto/phone.md).",
         )
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 from webrtc_server.client import Pictures, Session, connect
-from webrtc_server.config import PREFIX, Config
+from webrtc_server.config import Config
 from webrtc_server.diagnosis import scene
 from webrtc_server.diagnosis.figures import EndToEnd, Times, latencies
 from webrtc_server.rtc import patches
@@ -45,13 +44,11 @@ async def measure(
 @contextlib.asynccontextmanager
 async def _server(pipeline: str) -> AsyncIterator[str]:
     """The address of a server with this process's configuration but for what must differ."""
-    flags = ("--host", "127.0.0.1", "--port", "0", "--pipeline", pipeline, "--log-level", "warning")
-    own = {f"{PREFIX}TLS": "off"} if "tls" in Config.model_fields else {}
+    flags = ("--host", "127.0.0.1", "--port", "0", "--pipeline", pipeline, "--tls", "off", "--log-level", "warning")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "webrtc_server", "serve", *flags),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        env=os.environ | own,
     )
     assert process.stdout
     try:

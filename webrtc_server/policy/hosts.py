@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 ANY = "*"
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")  # RFC 9110 section 7.2, names as in the DNS
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")  # RFC 9110 section 7.2, names as in the DNS
 
 
 def known_names(hosts: Iterable[str], origins: Iterable[str]) -> frozenset[str]:
@@ -26,7 +26,7 @@ def is_ours(header: str | None, known: frozenset[str]) -> bool:
     """Whether a request with this Host header was meant for this server."""
     if ANY in known:
         return True
-    match = _HOST.fullmatch(header or "")
+    match = HOST.fullmatch(header or "")
     if match is None:
         return False
     name = match[1].lower().rstrip(".")

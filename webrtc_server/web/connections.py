@@ -28,19 +28,28 @@ class Server(web.Server):
         self._room = Connections(most, CONNECTIONS_PER_ADDRESS)
         self._inside: dict[RequestHandler, str | None] = {}
 
+    def enter(self, handler: RequestHandler, transport: asyncio.Transport) -> bool:
+        """Count the connection, once, until it is lost or `leave` is called; false where there is no room for it."""
+        if handler not in self._inside:
+            peer = transport.get_extra_info("peername")
+            address = self._share_of(str(peer[0]) if isinstance(peer, tuple) else None)
+            if not self._room.enter(address):
+                return False
+            self._inside[handler] = address
+        return True
+
+    def leave(self, handler: RequestHandler) -> None:
+        if handler in self._inside:
+            self._room.leave(self._inside.pop(handler))
+
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        peer = transport.get_extra_info("peername")
-        address = self._share_of(str(peer[0]) if isinstance(peer, tuple) else None)
-        if self._room.enter(address):
-            self._inside[handler] = address
-        else:
+        if not self.enter(handler, transport):
             asyncio.get_running_loop().call_soon(transport.abort)  # once aiohttp's own task has begun
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         super().connection_lost(handler, exc)
-        if handler in self._inside:
-            self._room.leave(self._inside.pop(handler))
+        self.leave(handler)
 
     def _share_of(self, peer: str | None) -> str | None:
         address = place(peer, (), ())

@@ -30,6 +30,7 @@ from webrtc_server.policy.addresses import LOOPBACK, Rates, place
 from webrtc_server.policy.tokens import Tokens, from_header, from_subprotocols
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.web.middleware import SAFE_METHODS
+from webrtc_server.web.tls import own_names
 
 # The page asks for the token, and must be there for that; its controls are drawn from the schema. Health is for
 # machines that have none. None of it tells of any user.
@@ -45,7 +46,8 @@ class Gate:
     def __init__(self, config: Config) -> None:
         self._tokens = Tokens(config.owner_token, secrets.token_bytes())
         self._view_token_s = config.view_token_s
-        self._names = hosts.known_names((*config.allowed_hosts, config.host), config.allowed_origins)
+        names = (*config.allowed_hosts, config.host, *own_names(config))
+        self._names = hosts.known_names(names, config.allowed_origins)
         self._proxies = [ipaddress.ip_network(network) for network in config.trusted_proxies]
         self._guesses = Rates(GUESSES_PER_SECOND, GUESSES_BURST, ADDRESSES)
         self._starts = Rates(STARTS_PER_SECOND, STARTS_BURST, ADDRESSES)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 from types import FrameType
 
@@ -20,8 +19,10 @@ from pipeline.worker.supervisor import WORKER_MODULE, WorkerState
 from webrtc_server.config import Config
 from webrtc_server.limits import HURRIED_STOP_TIMEOUT, REQUEST_CLOSE_TIMEOUT
 from webrtc_server.observe.log import get_logger
+from webrtc_server.web import tls
 from webrtc_server.web.app import SUPERVISOR, build_app, drain, end_sessions
 from webrtc_server.web.connections import Runner
+from webrtc_server.web.tls_site import TlsSite
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -87,22 +88,29 @@ def run(
     config: Config,
     pipeline: str,
     reason: str,
+    listening: Callable[[int, bool], None],
     worker_module: str = WORKER_MODULE,
     watch_worker: Watcher | None = None,
 ) -> int:
-    """Serve until SIGINT or SIGTERM; the exit code. Raises OSError if the address cannot be listened on.
-
-    `watch_worker` hears of each state of the worker, on the event loop.
+    """Serve until SIGINT or SIGTERM; the exit code. `listening` is called once with the port, and whether there are
+    documents at `/docs`; `watch_worker` with each state of the worker, on the event loop. Raises OSError if the address
+    cannot be listened on, tls.BadCertificate.
     """
     try:
-        return asyncio.run(_serve(config, pipeline, reason, worker_module, watch_worker))
+        return asyncio.run(_serve(config, pipeline, reason, listening, worker_module, watch_worker))
     finally:
         Signals.ignore()
 
 
 async def _serve(
-    config: Config, pipeline: str, reason: str, worker_module: str, watch_worker: Watcher | None = None
+    config: Config,
+    pipeline: str,
+    reason: str,
+    listening: Callable[[int, bool], None],
+    worker_module: str,
+    watch_worker: Watcher | None = None,
 ) -> int:
+    context = tls.context_for(config)
     signals = Signals()
     app = build_app(config, pipeline, reason, worker_module)
     if watch_worker:
@@ -110,11 +118,10 @@ async def _serve(
     runner = Runner(app, config, REQUEST_CLOSE_TIMEOUT)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, config.host, config.port)
+        address = runner, config.host, config.port
+        site = TlsSite(*address, context) if context else web.TCPSite(*address)
         await site.start()
-        host, port = f"[{config.host}]" if ":" in config.host else config.host, runner.addresses[0][1]
-        sys.stdout.write(f"listening on http://{host}:{port}\nopen http://localhost:{port} in a browser\n")
-        sys.stdout.flush()
+        listening(runner.addresses[0][1], any(route.canonical == "/docs" for route in app.router.resources()))
         if await signals.first is signal.SIGTERM:
             async with signals.until_hurried():
                 await drain(app, config.drain_seconds)

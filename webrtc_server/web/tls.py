@@ -21,7 +21,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-AUTO = "auto"
+from webrtc_server.config import Config
+from webrtc_server.config.listening import TLS_AUTO, TLS_OFF
+from webrtc_server.policy.hosts import ANY
+
 LIFE = datetime.timedelta(
     days=397
 )  # browsers refuse longer ones (CA/Browser Forum's rules, which Apple applies to all)
@@ -30,6 +33,17 @@ RENEW_BEFORE = datetime.timedelta(days=30)
 
 class BadCertificate(Exception):
     """The certificate or the key cannot be used; the message says which, and why."""
+
+
+def context_for(config: Config) -> ssl.SSLContext | None:
+    """As `tls` says: None where it is off. Raises BadCertificate."""
+    return None if config.tls == TLS_OFF else context(config.tls_files, certificate_names(config))
+
+
+def certificate_names(config: Config) -> list[str]:
+    """What a made certificate holds: all that clients may write for this server, as far as it knows."""
+    told = [*config.allowed_hosts, config.public_ip or ANY, ANY if config.is_everywhere else config.host]
+    return [*host_names(), *(name for name in told if name != ANY and name.isascii())]
 
 
 def context(files: tuple[Path, Path] | None, names: Sequence[str]) -> ssl.SSLContext:
@@ -109,18 +123,47 @@ def _write(key_path: Path, certificate_path: Path, names: Sequence[str]) -> None
     certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
+def own_names(config: Config) -> list[str]:
+    """The names under which this machine's network knows it, where a made certificate says that they are this server's.
+
+    None of them can be a stranger's: they have no dot, or end in .local, or are this machine's own.
+    """
+    return [name for name in host_names() if not _is_address(name)] if config.tls == TLS_AUTO else []
+
+
 def host_names() -> list[str]:
     """What this machine may be called: localhost, its name, and its addresses but for link-local ones."""
     name = socket.gethostname().lower()
-    return ["localhost", *([name, f"{name}.local"] if name.isascii() and "." not in name else [name]), *addresses()]
+    names = [name] if "." in name else [name, f"{name}.local"]
+    return ["localhost", *(names if name and name.isascii() else []), *addresses()]
 
 
 def addresses() -> list[str]:
-    """This machine's addresses, those of its networks first: no link-local ones, loopback last."""
+    """This machine's addresses: the one that leads to other networks first, no link-local ones, loopback last."""
     found = [
         ipaddress.ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0])
         for adapter in ifaddr.get_adapters()
         for ip in adapter.ips
     ]
     usable = [address for address in dict.fromkeys(found) if not address.is_link_local]
-    return [str(address) for address in sorted(usable, key=lambda address: (address.is_loopback, address.version))]
+    outward = _outward()
+    usable.sort(key=lambda address: (address.is_loopback, str(address) != outward, address.version))
+    return [str(address) for address in usable]
+
+
+def _outward() -> str:
+    """The address from which this machine would speak to the internet, or nothing. Nothing is sent for it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(("192.0.2.1", 9))  # RFC 5737: an address of documents, where nobody is
+        except OSError:
+            return ""
+        return str(asking.getsockname()[0])
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
