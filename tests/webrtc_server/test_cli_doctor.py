@@ -29,9 +29,9 @@ from tests.webrtc_server.test_reach import free_ports
 from webrtc_server import __version__
 from webrtc_server.cli.main import app
 from webrtc_server.config import Config
-from webrtc_server.diagnosis import checks, gpu, machine, model_cache, painting, ports, software
+from webrtc_server.diagnosis import access, checks, gpu, machine, model_cache, painting, ports, software
 from webrtc_server.diagnosis.checks import Check
-from webrtc_server.diagnosis.finding import Finding, Line, Report, ok, problem, warning
+from webrtc_server.diagnosis.finding import Finding, Line, Report, ok, warning
 from webrtc_server.rtc import probe
 
 SECRET = "a-secret-nobody-may-see"
@@ -144,6 +144,15 @@ def test_secrets_are_configured_and_not_told(monkeypatch: pytest.MonkeyPatch, no
     assert (camera.level, "--tls auto" in camera.fix) == ("warning", True)
 
 
+def test_where_browsers_get_a_camera(tmp_path: Path) -> None:
+    assert access.camera(Config())[0].level == "ok"
+    assert access.camera(Config(tls="auto"))[0].text == "the page is served over https: browsers give it the camera"
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "cert.pem").write_text("no certificate")
+    [bad] = access.camera(Config(tls=f"{tmp_path}/cert.pem,{tmp_path}/key.pem"))
+    assert (bad.level, "cannot be used" in bad.text) == ("problem", True)
+
+
 class _Version(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
@@ -165,16 +174,19 @@ def other_server() -> Iterator[int]:
     server.server_close()
 
 
-def test_a_taken_port_and_by_whom(other_server: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    [ours] = ports.http(Config(port=other_server))
-    assert (ours.level, "a Live Diffusion server (9.9) listens there already" in ours.text) == ("warning", True)
+def test_a_taken_port_and_by_whom(other_server: int, no_torch: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, report = doctor("--quick", "--port", str(other_server))
+    [ours] = lines(report, "address")
+    assert (code, ours.level) == (0, "warning")
+    assert "a Live Diffusion server (9.9) listens there already" in ours.text
     monkeypatch.setattr(ports, "ANSWER_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        [theirs] = ports.http(Config(port=port))
-    assert theirs == problem(
-        f"port {port} on 127.0.0.1 is taken by another program", "Stop it, or choose another --port."
-    )
+        code, report = doctor("--quick", "--port", str(port))
+    [theirs] = lines(report, "address")
+    assert (code, theirs.level) == (3, "problem")
+    assert theirs.text == f"port {port} on 127.0.0.1 is taken by another program"
+    assert theirs.fix == "Stop it, or choose another --port."
     [free] = ports.http(Config(port=port))
     assert free == ok(f"port {port} on 127.0.0.1 is free")
     [absent] = ports.http(Config(host="192.0.2.1", insecure_public=True))
@@ -192,6 +204,17 @@ def test_udp_range_at_its_limits(count: int, level: str) -> None:
     assert finding.level == level
     assert f"{count} of {count} are free" in finding.text
     assert (f"_MIN={first}, _MAX={first + 11}" in finding.fix) is (level != "ok")
+
+
+def test_a_range_too_small_for_its_sessions(no_torch: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, last = free_ports(3)
+    for name, value in (("UDP_PORT_MIN", first), ("UDP_PORT_MAX", last), ("MAX_SESSIONS", 4)):
+        monkeypatch.setenv(f"LIVE_DIFFUSION_{name}", str(value))
+    code, report = doctor("--quick")
+    [line] = lines(report, "UDP ports")
+    assert (code, line.level) == (3, "problem")
+    assert "for 4 sessions at a time" in line.text
+    assert line.fix.startswith(f"Make it 48 ports: LIVE_DIFFUSION_UDP_PORT_MIN={first}, _MAX={first + 47};")
 
 
 def test_udp_ports_in_use_are_counted() -> None:

@@ -43,7 +43,7 @@ def bench(
     file: Annotated[Path | None, typer.Option("--json", help="Write the figures there, to compare runs.")] = None,
     min_fps: Annotated[float | None, typer.Option(min=0, help="End with code 4 below it.")] = None,
 ) -> None:
-    """Measure this machine: each stage of a frame, then a session from camera to screen."""
+    """Measure each stage, and a whole session."""
     _, process = read({"pipeline": pipeline, "prompt": prompt, "width": size, "height": size})
     try:
         name = choose(process.pipeline).name

@@ -33,7 +33,11 @@ def doctor(
     tls: Annotated[str | None, typer.Option(help="As for serve.")] = None,
     pipeline: Annotated[str | None, typer.Option(help="As for serve.")] = None,
 ) -> None:
-    """Say what is right and wrong with this machine and the configuration, and what to do about it."""
+    """Say what is wrong, and what to do.
+
+    Looks at this machine and the configuration: libraries, GPU, models, ports, UDP, certificate, and starts the worker
+    once. Ends with code 3 if something keeps the server from working as configured.
+    """
     from webrtc_server.diagnosis import checks, configuration  # here, so that --help answers at once
 
     flags = {"config": config, "tls": tls, "host": host, "port": port, "pipeline": pipeline}

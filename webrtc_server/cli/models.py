@@ -1,8 +1,8 @@
 """`live-diffusion models`: what of the catalogue is here, and how it comes and goes. Nothing else can be named.
 
-Only the diffusion pipeline has models; the CPU pipelines bring what they need. Exit codes: 0 done, 1 refused at the
-question, 2 the command line or configuration is wrong, 3 the hub gives no answer, the disk has no room, or the extra
-`diffusion` is not installed.
+Only the diffusion pipeline has models; the CPU pipelines bring what they need. Exit codes: 0 done, 1 stopped or
+not wanted after all, 2 the command line or configuration is wrong, 3 the hub gives no answer, the disk has no room, or
+the extra `diffusion` is not installed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from webrtc_server.config import Config
 
 CPU_NEEDS_NONE = "The CPU pipelines (neural-style, effects) need none of these: they bring what they need."
 
-app = typer.Typer(help="Models of the diffusion pipeline: what is here, fetch, remove.", no_args_is_help=True)
+app = typer.Typer(help="Models of the diffusion pipeline.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="KEY", help="As `models list` shows it.")]
 
 
 @app.command("list")
 def list_models() -> None:
-    """Show the catalogue: key, licence, size, and whether it is here."""
+    """Show what there is, and what is here."""
     settings = _configuration()
     default = settings.model or next(iter(models()))
     rows = [
@@ -54,7 +54,10 @@ def pull(
         bool | None, typer.Option("--half/--full", help="Precision; unless given, half where there is a GPU.")
     ] = None,
 ) -> None:
-    """Fetch a model, or the rest of it; what is here is not fetched again. Ctrl+C keeps what came."""
+    """Fetch a model, or the rest of it.
+
+    Each file is verified. Ctrl+C keeps what came, and the next pull goes on with it.
+    """
     settings = _configuration()
     spec = _known(key)
     _need_client()
@@ -76,7 +79,10 @@ def pull(
 
 @app.command("rm")
 def remove(key: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
-    """Remove a model from the disk; what another one that is here shares with it stays."""
+    """Remove a model from the disk.
+
+    What another model that is here shares with it stays.
+    """
     _configuration()
     spec = _known(key)
     _need_client()
@@ -100,7 +106,7 @@ def remove(key: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do 
 
 @app.command()
 def path() -> None:
-    """Print the folder in which models are stored."""
+    """Print where models are stored."""
     _configuration()
     _need_client()
     from pipeline import hub
