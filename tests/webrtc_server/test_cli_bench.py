@@ -142,6 +142,13 @@ def test_no_latency_where_none_can_be_seen() -> None:
     assert latencies(FLIPS, []) is None
 
 
+def test_a_flip_that_nothing_showed_is_left_out() -> None:
+    stalled = [(at, brightness) for at, brightness in seen(FLIPS, 0.1, 40, 200) if not 3.05 < at < 4.5]
+    found = latencies(FLIPS, stalled)
+    assert found is not None
+    assert len(found) == len(FLIPS) - 3  # the last has no end, one was not seen, and the next showed nothing new
+
+
 def test_percentiles() -> None:
     assert Times.of([]) is None
     assert Times.of([float(n) for n in range(100)]) == Times(p50=50, p95=95, count=100)
@@ -161,13 +168,14 @@ def test_progress_on_a_terminal_and_elsewhere(capsys: pytest.CaptureFixture[str]
         "VAE 0 of 1 steps",
         "ready",
     ]
-    console = Console(force_terminal=True, force_interactive=True, width=100)
-    with ProgressBar(console) as bar:
+    with ProgressBar(Console(stderr=True, force_terminal=True, force_interactive=True, width=100)) as bar:
         bar(reports[20])
         bar._bar.refresh()
-    shown = capsys.readouterr().out
-    assert "download" in shown
-    assert "2.0 MB of 4.0 MB" in shown
+        sys.stdout.write("the answer")
+    shown = capsys.readouterr()
+    assert "download" in shown.err
+    assert "2.0 MB of 4.0 MB" in shown.err
+    assert shown.out == "the answer"
     assert amount(Progress("start")) == ""
 
 

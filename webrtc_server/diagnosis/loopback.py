@@ -163,6 +163,6 @@ async def _watch(session: Session, seen: list[tuple[float, float]], painted: lis
         frame = await session.frame()
         now = time.monotonic()
         seen.append((now, scene.brightness(frame)))
-        if session.stats is not told:
+        if session.stats and session.stats is not told:  # none have been told at first
             told = session.stats
             painted.append((now, session.stats["frames"]["painted"]))
