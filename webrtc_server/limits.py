@@ -70,8 +70,8 @@ WS_SEND_TIMEOUT = 30.0  # seconds for a client to take one message on /ws; above
 
 CONNECTIONS = 256  # TCP connections in all, and more where MAX_SESSIONS needs it; each holds a descriptor and a task
 CONNECTIONS_PER_ADDRESS = 32  # a browser opens up to six, and a household or an office may share an address
-HEADERS_TIMEOUT = 10.0  # seconds for a connection to send the headers of a request, the first or the next
-LINGER = 2.0  # seconds to read and drop what is left of a refused request, so that its client reads the answer
+HEADERS_TIMEOUT = 10.0  # seconds for a TLS handshake, and to send the headers of a request, the first or the next
+LINGER = 2.0  # seconds to read and drop what is left of a refused request, so that its answer is read; to end TLS
 STARTS_PER_SECOND = 0.5  # offers, /ws and viewers of one address: a page that reconnects needs one in two seconds
 STARTS_BURST = 20.0
 CHANGES_PER_SECOND = 50.0  # other requests of one address that change something, as messages of one connection

@@ -37,6 +37,7 @@ from webrtc_server.protocol.error_codes import ClientError
 from webrtc_server.protocol.json_guard import parse_object
 from webrtc_server.protocol.messages import SettingsMessage, encode
 from webrtc_server.protocol.sdp_guard import plan, plan_view
+from webrtc_server.web.tls_site import plain_answer
 
 CORPUS = Path(__file__).parent / "corpus"
 SECONDS = 1.0  # of CPU for one input; the promise is 0.25, a coverage-guided run is several times slower
@@ -263,12 +264,39 @@ def _key_frames() -> list[bytes]:
     return made
 
 
+# HTTP
+
+
+def plain_http(data: bytes) -> None:
+    """What comes unencrypted to a port of HTTPS gets one whole answer, which says nothing of its own in the head."""
+    head, _, body = plain_answer(data).partition(b"\r\n\r\n")
+    status, *lines = head.split(b"\r\n")
+    names = [line.partition(b": ")[0] for line in lines]
+    assert b"\n" not in head.replace(b"\r\n", b"")
+    assert names in (FIXED, [b"Location", *FIXED])
+    assert status.endswith((b"400 Bad Request", b"307 Temporary Redirect"))
+    assert len(body) in (0, int(lines[names.index(b"Content-Length")].partition(b": ")[2]))
+
+
+FIXED = [b"Content-Type", b"Content-Length", b"Connection"]
+
+
+def _requests() -> list[bytes]:
+    return [
+        b"GET /view/x?stats=1 HTTP/1.1\r\nAccept: */*\r\nHost: phone.test:8000\r\n\r\n",
+        b"HEAD / HTTP/1.0\r\nhost:[::1]\r\n\r\n",
+        b"GET /" + b"a: b\r\n" * 600,
+        b"POST / HTTP/1.1\r\nHost: a\r\n\r\n",
+    ]
+
+
 TARGETS = {
     "sdp": Target(sdp, _offers, 4096),
     "image": Target(image, _images, 4096),
     "protocol": Target(protocol, _messages, 4096),
     "rtp": Target(rtp, _streams, 2048),
     "decoder": Target(decoder, _key_frames, 2048),
+    "plain_http": Target(plain_http, _requests, 4096),
 }
 
 

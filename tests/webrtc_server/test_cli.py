@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import io
 import json
 import os
 import re
@@ -225,15 +226,21 @@ QR = re.compile("[\u2580\u2584\u2588]{10}")  # half and full blocks
 
 
 @pytest.mark.parametrize(
-    ("terminal", "tls", "drawn"), [(True, "auto", True), (False, "auto", False), (True, "off", False)]
+    ("terminal", "tls", "encoding", "drawn"),
+    [
+        (True, "auto", "utf-8", True),
+        (True, "auto", "iso8859-1", False),
+        (False, "auto", "utf-8", False),
+        (True, "off", "utf-8", False),
+    ],
 )
 def test_a_phone_gets_a_code_on_a_terminal_and_the_token_is_in_nothing_else(
     terminal: bool,
     tls: str,
+    encoding: str,
     drawn: bool,
     server: Server,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     coded: list[str] = []
     make = segno.make
@@ -245,9 +252,12 @@ def test_a_phone_gets_a_code_on_a_terminal_and_the_token_is_in_nothing_else(
     monkeypatch.setattr(segno, "make", note)
     monkeypatch.setattr(tls_module, "addresses", lambda: ["192.0.2.7", "127.0.0.1"])
     monkeypatch.setenv("LIVE_DIFFUSION_AUTH_TOKEN", TOKEN)
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
+    written = io.BytesIO()
+    stdout = io.TextIOWrapper(written, encoding)
+    monkeypatch.setattr(stdout, "isatty", lambda: terminal)
+    monkeypatch.setattr(sys, "stdout", stdout)
     run(monkeypatch, "--pipeline", "identity", "--host", "0.0.0.0", "--tls", tls)
-    said = capsys.readouterr().out
+    said = written.getvalue().decode(encoding)
     assert f"     {'http' if tls == 'off' else 'https'}://192.0.2.7:8000 on other devices" in said
     assert ("start with --tls auto" in said) == (tls == "off")
     assert bool(QR.search(said)) == drawn

@@ -81,7 +81,7 @@ def test_an_empty_value_is_none_at_all(env_file: Path, toml: Path, monkeypatch: 
 
 def test_toml_has_values_of_all_kinds(toml: Path) -> None:
     toml.write_text(
-        'Prompt = "a fox"\nguidance = 1.5\ninsecure_public = true\nallowed_hosts = ["a.local", "b.local"]\n'
+        'prompt = "a fox"\nguidance = 1.5\ninsecure_public = true\nallowed_hosts = ["a.local", "b.local"]\n'
         'trusted_proxies = "127.0.0.1, 10.0.0.0/8"\n'
         '[[ice_servers]]\nurls = "turn:b.example"\nusername = "u"\ncredential = "hush"\n'
     )

@@ -29,6 +29,8 @@ def test_a_certificate_is_kept_until_a_name_is_missing_or_its_end_is_near(
     certificate.write_text("torn")
     monkeypatch.setattr(tls, "RENEW_BEFORE", datetime.timedelta())
     tls.context((tls.own_certificate(folder, names)[0], key), names)
+    key.write_bytes(tls.own_certificate(tmp_path / "another", names)[1].read_bytes())
+    tls.context(tls.own_certificate(folder, names), names)
 
 
 async def test_clients_that_trust_it_are_served(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.conftest import StartServer
 from tests.fakes.server import RunningServer
 from tests.webrtc_server.test_connections import WHOLE, Connection
 from tests.webrtc_server.test_websocket import Client, as_file, scene
+from webrtc_server.limits import HEADERS_TIMEOUT
 from webrtc_server.web import connections, tls, tls_site
 from webrtc_server.web.tls_site import plain_answer
 
@@ -194,8 +195,9 @@ async def test_the_server_ends_while_handshakes_are_under_way(
         async with asyncio.timeout(10):
             while not any(task.get_name() == "tls handshake" for task in asyncio.all_tasks()):
                 await asyncio.sleep(0)
-        await server.close()
-        await asyncio.gather(silent.ended(), half.ended())
+        async with asyncio.timeout(HEADERS_TIMEOUT - 2):  # it waits for none of them
+            await server.close()
+            await asyncio.gather(silent.ended(), half.ended())
 
 
 async def test_this_machines_names_are_the_servers_where_its_certificate_says_so(

@@ -29,7 +29,7 @@ def welcome(config: Config, port: int, documents: bool, browser: bool) -> None:
         typer.echo(f"API documents: {here}/docs")
     if others and config.scheme == "http":
         typer.echo("their browsers give a camera to https only: start with --tls auto")
-    elif others and sys.stdout.isatty():
+    elif others and sys.stdout.isatty() and sys.stdout.encoding.lower().startswith("utf"):
         typer.echo("for a phone's camera:")
         # The only place that shows the token: who sees this terminal set it, and nobody types 32 letters into a phone.
         # In the fragment, which browsers send to nobody. Never where the output goes to a file or a log.

@@ -68,7 +68,7 @@ def own_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
     Raises BadCertificate where the folder cannot be written.
     """
     certificate, key = folder / "certificate.pem", folder / "key.pem"
-    if not _is_good(certificate, names) or not key.exists():
+    if not _is_good(certificate, key, names):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             _write(key, certificate, names)
@@ -77,8 +77,9 @@ def own_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
     return certificate, key
 
 
-def _is_good(path: Path, names: Sequence[str]) -> bool:
+def _is_good(path: Path, key: Path, names: Sequence[str]) -> bool:
     try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, key)  # whether they belong together
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
         held = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, x509.ExtensionNotFound):
