@@ -150,6 +150,8 @@ def _print(figures: Figures) -> None:
     rows += [(f"in the server: {name}", *_ms(times)) for name, times in end.server.items()]
     rows.append(("camera to screen", *_ms(end.latency)))
     show(("milliseconds", "half take up to", "95 of 100 up to"), rows)
+    if end.latency is None:
+        typer.echo("not seen: it takes over a second, or this look keeps no difference of light and dark")
     typer.echo(f"{end.fps} pictures a second painted, {end.received_fps} came back")
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pipeline.policy.timing import Timings
 
 FORM = 1  # of the file; rises when a name changes its meaning
-DISTINCT = 20.0  # levels of 0 to 255 between light and dark that a painter must keep for its latency to be seen
+DISTINCT = 8.0  # levels of 0 to 255 between light and dark; the neural style leaves 22 or more
 
 
 class Times(BaseModel):
@@ -35,7 +35,8 @@ class Times(BaseModel):
 class EndToEnd(BaseModel):
     """A session on this machine: `fps` pictures a second painted, `received_fps` seen, which holds repeated ones too.
 
-    `latency` is from the camera to the client's decoder; None where the painter keeps no difference of light and dark.
+    `latency` is from the camera to the client's decoder; None if it is over a second, or the painter keeps no difference
+    of light and dark.
     `server` are the server's own times: waiting for the painter, painting, and from decoder to encoder.
     """
 

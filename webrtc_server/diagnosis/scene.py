@@ -14,7 +14,7 @@ FPS = 30
 FLIP_EVERY = 1.0  # seconds of light, then of dark
 PAN = 8  # pixels a picture
 PERIOD = WIDTH // PAN  # pictures, after which it begins again
-DARK = 0.35  # of the brightness
+DARK = 0.2  # of the brightness
 GRAIN = 4.0  # levels of noise, as a camera has
 
 
