@@ -35,8 +35,8 @@ class Times(BaseModel):
 class EndToEnd(BaseModel):
     """A session on this machine: `fps` pictures a second painted, `received_fps` seen, which holds repeated ones too.
 
-    `latency` is from the camera to the client's decoder; None if it is over a second, or the painter keeps no difference
-    of light and dark.
+    `latency` is from the camera to the client's decoder; None if it is over a second, or the painter keeps no
+    difference of light and dark.
     `server` are the server's own times: waiting for the painter, painting, and from decoder to encoder.
     """
 
