@@ -195,22 +195,24 @@ def test_a_taken_port_and_by_whom(other_server: int, no_torch: None, monkeypatch
 
 @pytest.mark.parametrize(
     ("count", "level"),
-    [(12, "ok"), (11, "warning"), (2, "warning"), (1, "problem")],
+    [(24, "ok"), (12, "ok"), (11, "warning"), (2, "warning"), (1, "problem")],
 )
 def test_udp_range_at_its_limits(count: int, level: str) -> None:
-    first, _ = free_ports(12)
+    first, _ = free_ports(24)
     config = Config(udp_port_min=first, udp_port_max=first + count - 1, max_sessions=2, queue_length=1)
     [finding] = ports.udp_range(config)
     assert finding.level == level
-    assert f"{count} of {count} are free" in finding.text
+    assert f"{count} of {count} tried are free" in finding.text
     assert (f"_MIN={first}, _MAX={first + 11}" in finding.fix) is (level != "ok")
 
 
 def test_a_range_too_small_for_its_sessions(no_torch: None, monkeypatch: pytest.MonkeyPatch) -> None:
     first, last = free_ports(3)
-    for name, value in (("UDP_PORT_MIN", first), ("UDP_PORT_MAX", last), ("MAX_SESSIONS", 4)):
+    for name, value in (("UDP_PORT_MIN", first), ("UDP_PORT_MAX", last)):
         monkeypatch.setenv(f"LIVE_DIFFUSION_{name}", str(value))
-    code, report = doctor("--quick")
+    code, report = doctor("--quick", "--max-sessions", "4", "--host", "0.0.0.0", "--insecure-public")
+    [open_to_all] = lines(report, "access")
+    assert (open_to_all.level, "AUTH_TOKEN" in open_to_all.fix) == ("warning", True)
     [line] = lines(report, "UDP ports")
     assert (code, line.level) == (3, "problem")
     assert "for 4 sessions at a time" in line.text
@@ -222,7 +224,7 @@ def test_udp_ports_in_use_are_counted() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", last))
         [finding] = ports.udp_range(Config(udp_port_min=first, udp_port_max=last, max_sessions=3))
-    assert (finding.level, "2 of 3 are free on 127.0.0.1" in finding.text) == ("problem", True)
+    assert (finding.level, "2 of 3 tried are free on 127.0.0.1" in finding.text) == ("problem", True)
 
 
 def test_an_address_where_udp_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:

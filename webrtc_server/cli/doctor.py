@@ -32,6 +32,8 @@ def doctor(
     port: Annotated[int | None, typer.Option(help="As for serve.")] = None,
     tls: Annotated[str | None, typer.Option(help="As for serve.")] = None,
     pipeline: Annotated[str | None, typer.Option(help="As for serve.")] = None,
+    insecure_public: Annotated[bool | None, typer.Option("--insecure-public", help="As for serve.")] = None,
+    max_sessions: Annotated[int | None, typer.Option(help="As for serve.")] = None,
 ) -> None:
     """Say what is wrong, and what to do.
 
@@ -40,7 +42,15 @@ def doctor(
     """
     from webrtc_server.diagnosis import checks, configuration  # here, so that --help answers at once
 
-    flags = {"config": config, "tls": tls, "host": host, "port": port, "pipeline": pipeline}
+    flags = {
+        "config": config,
+        "host": host,
+        "port": port,
+        "tls": tls,
+        "pipeline": pipeline,
+        "insecure_public": insecure_public,
+        "max_sessions": max_sessions,
+    }
     settings, findings = configuration.look({name: value for name, value in flags.items() if value is not None})
     if settings.model_dir is not None:
         os.environ[MODEL_DIR_VARIABLE] = settings.model_dir  # as the worker is told

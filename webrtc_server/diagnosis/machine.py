@@ -11,7 +11,7 @@ from webrtc_server.diagnosis.finding import Finding, ok, warning
 MEMORY = Path("/proc/meminfo")
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")  # cgroup v2
 CONTAINER_USE = Path("/sys/fs/cgroup/memory.current")
-NEEDED = 1.0e9  # bytes; server and worker with the neural style take half of it
+NEEDED = 1.0e9  # bytes; server and worker take 0.3e9 with the neural style before anybody comes, sessions add theirs
 
 
 def memory(config: Config) -> list[Finding]:

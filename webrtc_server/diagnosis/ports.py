@@ -17,7 +17,6 @@ from webrtc_server.web.tls import addresses
 ANSWER_TIMEOUT = 2.0  # seconds for what holds our port to say what it is
 PACKET_TIMEOUT = 1.0  # seconds for a packet to come back on this machine
 PORTS_A_SESSION = 4  # at most, of a client whose media are not bundled; most take one
-MOST_PORTS = 2000  # that are tried
 
 
 def http(config: Config) -> list[Finding]:
@@ -82,8 +81,9 @@ def udp_range(config: Config) -> list[Finding]:
         return [ok("UDP ports for media: any; a firewall in front of this machine must let all of them in")]
     places = config.max_sessions or MEASURED_PLACES
     wanted = PORTS_A_SESSION * (places + config.queue_length)
-    free, where = min((_free_ports(address, ports[:MOST_PORTS]), address) for address in addresses())
-    text = f"UDP ports {ports[0]} to {ports[-1]}: {free} of {len(ports)} are free on {where}"
+    tried = ports[: 2 * wanted]  # a range may be of tens of thousands
+    free, where = min((_free_ports(address, tried), address) for address in addresses())
+    text = f"UDP ports {ports[0]} to {ports[-1]}: {free} of {len(tried)} tried are free on {where}"
     fix = f"Make it {wanted} ports: LIVE_DIFFUSION_UDP_PORT_MIN={ports[0]}, _MAX={min(65535, ports[0] + wanted - 1)}"
     if free < places:
         return [problem(f"{text}, for {places} sessions at a time", f"{fix}; and stop what else uses them.")]
