@@ -39,12 +39,20 @@ class Source(_Strict):
     revision: str = Field(pattern=rf"^{NAME}$")
 
 
+class Download(_Strict):
+    """Gigabytes to fetch, in half precision (with a GPU) and in full."""
+
+    half: float = Field(gt=0)
+    full: float = Field(gt=0)
+
+
 class ModelSpec(_Strict):
     key: Key  # for a model that is not of the catalogue: its repository
     title: str = Field(min_length=1)
     base: Source
     vae: Source | None = None  # a tiny one; None: the model's own full one
     lora: Source | None = None
+    download: Download | None = None  # None: not known
     steps: int | None = Field(default=None, ge=1, le=4)  # that the model is made for; None: not known
     cfg_type: Literal["none", "self", "full", "initialize"] | None = None  # that it is best run with; None: not known
     licence: str = Field(min_length=1)

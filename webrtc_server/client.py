@@ -117,6 +117,7 @@ class Session:
         self.session_id = ""  # a secret: whoever has it controls the session
         self.view_id = ""  # lets others watch, at /view/{view_id}
         self.status: dict[str, Any] = {}  # as the server told it last; empty until the channel is open
+        self.stats: dict[str, Any] = {}  # as it was told last, after `request("subscribe_stats", {"interval_s": 1})`
         self.missed = 0  # painted pictures that a newer one replaced before they were fetched
         self._http = http
         self._peer = peer
@@ -187,6 +188,8 @@ class Session:
             self.status = data
             if data["state"] == "closed":
                 self._end(ServerError({"code": data["reason"] or "session_ended", "message": data["message"]}))
+        elif message["type"] == "stats":
+            self.stats = data
         reply = self._replies.get(message.get("id", ""))
         if reply and not reply.done():
             if message["type"] == "error":

@@ -37,7 +37,14 @@ class Server:
         self.code = 0
         self.error: Exception | None = None
 
-    def run(self, config: Config, pipeline: str, reason: str, listening: Callable[[int, bool], None]) -> int:
+    def run(
+        self,
+        config: Config,
+        pipeline: str,
+        reason: str,
+        listening: Callable[[int, bool], None],
+        watch_worker: object = None,
+    ) -> int:
         self.runs.append((config, pipeline, reason))
         if self.error:
             raise self.error

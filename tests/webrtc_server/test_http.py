@@ -19,7 +19,7 @@ from tests.fakes.rtc_client import RtcClient
 from tests.fakes.server import RunningServer
 from webrtc_server.config import Config
 from webrtc_server.web import info_api
-from webrtc_server.web.app import _worker_environment
+from webrtc_server.web.app import worker_environment
 
 
 @pytest.fixture
@@ -203,8 +203,8 @@ async def test_pages_of_allowed_origins_may_use_the_server(start_server: StartSe
 
 def test_the_worker_is_told_its_model_and_card(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = {"LIVE_DIFFUSION_VAE": "tiny", "LIVE_DIFFUSION_ATTENTION": "sdpa"}
-    assert _worker_environment(Config()) == plain
-    told = _worker_environment(Config(model="sd-turbo", gpu_device=1, vae="full", model_dir="/models"))
+    assert worker_environment(Config()) == plain
+    told = worker_environment(Config(model="sd-turbo", gpu_device=1, vae="full", model_dir="/models"))
     assert told == plain | {
         "LIVE_DIFFUSION_MODEL": "sd-turbo",
         "LIVE_DIFFUSION_VAE": "full",

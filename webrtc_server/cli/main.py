@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from webrtc_server import __version__
-from webrtc_server.cli import config
+from webrtc_server.cli import config, models
+from webrtc_server.cli.bench import bench
 from webrtc_server.cli.client import client
+from webrtc_server.cli.doctor import doctor
 from webrtc_server.cli.schema import schema
 from webrtc_server.cli.serve import serve
 
@@ -21,6 +23,9 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(client)
+app.command()(doctor)
+app.command()(bench)
+app.add_typer(models.app, name="models")
 app.add_typer(config.app)
 app.command()(schema)
 

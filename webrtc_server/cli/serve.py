@@ -68,12 +68,15 @@ def serve(
         fail(str(error.args[0]), Exit.NOT_READY)
     typer.echo(f"pipeline {choice.name}: {ENTRIES[choice.name].title}, {choice.reason}")
     typer.echo(f"settings: {summary(sources.origins())}")
-    from webrtc_server.cli.welcome import welcome  # here, so that --help and a wrong value answer at once
+    from webrtc_server.cli.progress import WorkerProgress  # here, so that --help and a wrong value answer at once
+    from webrtc_server.cli.welcome import welcome
     from webrtc_server.web.process import run
     from webrtc_server.web.tls import BadCertificate
 
+    progress = WorkerProgress() if sys.stderr.isatty() else None
     try:
-        code = run(settings, choice.name, choice.reason, partial(welcome, settings, browser=browser))
+        ready = partial(welcome, settings, browser=browser)
+        code = run(settings, choice.name, choice.reason, ready, watch_worker=progress)
     except BadCertificate as error:
         fail(f"{sources.origin('tls')}: {error}", Exit.INVALID if settings.tls_files else Exit.NOT_READY)
     except OSError as error:
@@ -81,4 +84,7 @@ def serve(
             raise
         where = f"{settings.host}:{settings.port}"
         fail(f"cannot listen on {where}: {os.strerror(error.errno)}; choose another --port", Exit.NOT_READY)
+    finally:
+        if progress:
+            progress.close()
     sys.exit(code)

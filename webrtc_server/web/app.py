@@ -54,7 +54,7 @@ SUPERVISOR: web.AppKey[Supervisor] = web.AppKey("supervisor", Supervisor)
 
 def build_app(config: Config, pipeline: str, reason: str, worker_module: str = WORKER_MODULE) -> web.Application:
     """The whole server as an aiohttp application; its worker starts and ends with it. Needs a running event loop."""
-    supervisor = Supervisor(_with_fallbacks(pipeline), worker_module, _worker_environment(config))
+    supervisor = Supervisor(_with_fallbacks(pipeline), worker_module, worker_environment(config))
     painters = Painters(supervisor, pipeline, reason, config.model)
     defaults, view_key = config.session_settings(pipeline), key_of(config.owner_token)
     manager = SessionManager(painters, defaults, config.max_sessions, config.queue_length, view_key)
@@ -141,7 +141,7 @@ def _with_fallbacks(pipeline: str) -> list[str]:
     return [pipeline, *(name for name in available() if name != pipeline)]
 
 
-def _worker_environment(config: Config) -> dict[str, str]:
+def worker_environment(config: Config) -> dict[str, str]:
     """What of the configuration is the worker's business."""
     environment: dict[str, str] = {VAE_VARIABLE: config.vae, ATTENTION_VARIABLE: config.attention}
     if config.gpu_device:  # else the first there is, or what this process was told by CUDA_VISIBLE_DEVICES itself

@@ -16,7 +16,7 @@ from types import FrameType
 
 from aiohttp import web
 
-from pipeline.worker.supervisor import WORKER_MODULE
+from pipeline.worker.supervisor import WORKER_MODULE, WorkerState
 from webrtc_server.config import Config
 from webrtc_server.limits import HURRIED_STOP_TIMEOUT, REQUEST_CLOSE_TIMEOUT
 from webrtc_server.observe.log import get_logger
@@ -82,6 +82,9 @@ class Signals:
             limit.reschedule(self._loop.time() + grace)
 
 
+Watcher = Callable[[WorkerState], None]
+
+
 def leave_out_of_collections() -> None:
     """What was imported stays to the end, so the garbage collector need not look at it again.
 
@@ -99,13 +102,15 @@ def run(
     reason: str,
     listening: Callable[[int, bool], None],
     worker_module: str = WORKER_MODULE,
+    watch_worker: Watcher | None = None,
 ) -> int:
     """Serve until SIGINT or SIGTERM; the exit code. `listening` is called once with the port, and whether there are
-    documents at `/docs`. Raises OSError if the address cannot be listened on, tls.BadCertificate.
+    documents at `/docs`; `watch_worker` with each state of the worker, on the event loop. Raises OSError if the address
+    cannot be listened on, tls.BadCertificate.
     """
     leave_out_of_collections()
     try:
-        return asyncio.run(_serve(config, pipeline, reason, listening, worker_module))
+        return asyncio.run(_serve(config, pipeline, reason, listening, worker_module, watch_worker))
     finally:
         Signals.ignore()
 
@@ -116,10 +121,13 @@ async def _serve(
     reason: str,
     listening: Callable[[int, bool], None],
     worker_module: str,
+    watch_worker: Watcher | None = None,
 ) -> int:
     context = tls.context_for(config)
     signals = Signals()
     app = build_app(config, pipeline, reason, worker_module)
+    if watch_worker:
+        app[SUPERVISOR].subscribe(watch_worker)
     runner = Runner(app, config, REQUEST_CLOSE_TIMEOUT)
     await runner.setup()
     try:

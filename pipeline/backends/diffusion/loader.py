@@ -1,6 +1,6 @@
 """Loads a Stable Diffusion model: which files, which VAE, on what device, in what precision.
 
-Only safetensors files are read, for a pickle runs code, and a folder that has or names Python code is refused. `fetch`
+Only safetensors files are read, for a pickle runs code, and a folder that has or names Python code is refused. `hub`
 brings what is not here. Called by the back end, in a thread that may take its time.
 """
 
@@ -21,22 +21,17 @@ from diffusers.utils.logging import disable_progress_bar
 from pipeline import catalog
 from pipeline.backend import Progress, Report
 from pipeline.backends.diffusion.device import precision
-from pipeline.backends.diffusion.fetch import HALF, Wanted, fetch
 from pipeline.catalog import ModelSpec
 from pipeline.errors import BackendUnavailable
+from pipeline.hub import fetch
+from pipeline.model_files import HALF, LORA_FILE, VAE_WEIGHTS, WEIGHTS, wanted_of
 
 logger = logging.getLogger(__name__)
 
 PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle"})
-LORA_FILE = "pytorch_lora_weights.safetensors"
 TINY_VAE_FOLDER = "taesd"  # in a model's folder: a tiny VAE to use in place of its own
 LIBRARIES = frozenset({"diffusers", "transformers", "stable_diffusion"})  # the last is a part of diffusers
-# What is read of a model, in diffusers' names: small files, and weights without their ending.
 INDEX = "model_index.json"
-DESCRIPTIONS = (INDEX, "scheduler/scheduler_config.json", "tokenizer/tokenizer_config.json")
-CONFIGS = ("text_encoder/config.json", "unet/config.json")
-WEIGHTS = ("text_encoder/model", "unet/diffusion_pytorch_model")
-VAE_WEIGHTS = "vae/diffusion_pytorch_model"
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,17 +149,11 @@ def _in_folder(folder: Path, choices: Choices) -> _Files:
 
 def _fetched(spec: ModelSpec, choices: Choices, device: torch.device, report: Report) -> _Files:
     logger.info("%s (%s): %s", spec.title, spec.licence, spec.notice)
-    vae = spec.vae if choices.vae == "tiny" else None
-    own_vae = () if vae else (VAE_WEIGHTS,)
-    configs = CONFIGS if vae else (*CONFIGS, "vae/config.json")
-    wanted = [Wanted(spec.base, DESCRIPTIONS + configs, WEIGHTS + own_vae, half=device.type == "cuda")]
-    if vae:
-        wanted.append(Wanted(vae, ("config.json",), ("diffusion_pytorch_model",)))
-    if spec.lora:
-        wanted.append(Wanted(spec.lora, (), (LORA_FILE.removesuffix(".safetensors"),)))
+    wanted = wanted_of(spec, half=device.type == "cuda", tiny_vae=choices.vae == "tiny")
     folders = iter(fetch(wanted, report))
     base = next(folders)
-    return _Files(spec.key, base, next(folders) if vae else None, next(folders) if spec.lora else None, spec.steps)
+    vae = next(folders) if spec.vae and choices.vae == "tiny" else None
+    return _Files(spec.key, base, vae, next(folders) if spec.lora else None, spec.steps)
 
 
 def _variant(files: _Files, device: torch.device) -> str | None:

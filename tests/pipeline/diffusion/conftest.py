@@ -62,7 +62,7 @@ def full_model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """An empty model hub, and the one that is asked; what is fetched goes to `tmp_path / "models"`."""
-    from pipeline.backends.diffusion import fetch
+    from pipeline import hub as fetching
 
     with Hub() as hub:
         for name, value in {
@@ -71,7 +71,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
             "NO_PROXY": "127.0.0.1",
         }.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(fetch, "CHUNK", 4096)
-        monkeypatch.setattr(fetch, "PAUSE", 0.01)
-        monkeypatch.setattr(fetch, "REPORT_INTERVAL", 0.01)
+        monkeypatch.setattr(fetching, "CHUNK", 4096)
+        monkeypatch.setattr(fetching, "PAUSE", 0.01)
+        monkeypatch.setattr(fetching, "REPORT_INTERVAL", 0.01)
         yield hub

@@ -18,6 +18,7 @@ from pipeline.backends.diffusion import loader
 from pipeline.backends.diffusion.loader import Model, load_model
 from pipeline.catalog import ModelSpec
 from pipeline.errors import BackendUnavailable
+from pipeline.model_files import LORA_FILE, WEIGHTS
 from tests.fakes.hub import Hub
 from tests.pipeline.diffusion import tiny_model
 from tests.pipeline.diffusion.harness import networks, painted, picture, stream
@@ -240,7 +241,7 @@ def offer(hub: Hub, spec: ModelSpec, base: Path, tiny: Path, lora: Path | None =
     if spec.lora:
         assert lora
         hub.add(spec.lora.repo, lora, commit=spec.lora.revision)
-        places[spec.lora.repo] = {loader.LORA_FILE}
+        places[spec.lora.repo] = {LORA_FILE}
     return places
 
 
@@ -276,7 +277,7 @@ def test_a_gpu_gets_half_precision(hub: Hub, tiny_sd: Path, folder: Path, device
     files = loader._fetched(spec, loader.Choices(), torch.device(device), silent)
     ending = ".fp16.safetensors" if device == "cuda" else ".safetensors"
     weights = {name for name in asked(hub)[spec.base.repo] if name.endswith(".safetensors")}
-    assert weights == {f"{stem}{ending}" for stem in loader.WEIGHTS}
+    assert weights == {f"{stem}{ending}" for stem in WEIGHTS}
     for there in (files, loader._Files("both", folder)):
         assert loader._variant(there, torch.device(device)) == ("fp16" if device == "cuda" else None)
 

@@ -2,7 +2,7 @@
 
 Over huggingface_hub, whose cache holds them. What is complete in the cache under a commit needs no network, and what
 is complete otherwise serves where the hub gives no answer. Never reads a model, and no error of its own tells a URL,
-which may hold a password. Called by `loader`, in its thread.
+which may hold a password. Called by the diffusion pipeline's loader, in its thread, and by the command line.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from huggingface_hub import HfApi, constants, hf_hub_download
+from huggingface_hub import HfApi, constants, hf_hub_download, scan_cache_dir
 from huggingface_hub.utils import (
     EntryNotFoundError,
     GatedRepoError,
@@ -36,15 +36,13 @@ from huggingface_hub.utils import logging as hub_logging
 from pipeline.backend import Progress, Report
 from pipeline.catalog import MODEL_DIR_VARIABLE, Source
 from pipeline.errors import BackendUnavailable
+from pipeline.model_files import Wanted
 
 logger = logging.getLogger(__name__)
 
 ENDPOINT_VARIABLE = "HF_ENDPOINT"  # another address of the hub; the client itself reads it once, at its import
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-HALF = "fp16"  # the word in the name of a file of weights in half precision
-SMALL = frozenset({".json", ".txt"})  # what stands beside weights and is read with them
-FOLDERS = frozenset({".", "scheduler", "tokenizer"})  # that have no weights
 
 HUB_TIMEOUT = 10.0  # seconds for the hub to answer a question; for data the client's HF_HUB_DOWNLOAD_TIMEOUT holds
 REPORT_INTERVAL = 0.25  # seconds: what an eye takes for steady
@@ -54,32 +52,6 @@ CHUNK = 1 << 20  # bytes that the client writes at a time; its 10 MiB are second
 SPARE_DISK = 200_000_000  # bytes to leave free for everything else on the machine
 # What a folder that cannot be written to answers.
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR})
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is read of a repository: the `files`, the `weights` (names without ending), and what is small beside them.
-
-    Of weights in two precisions only one is wanted: the half one if `half`, else the full one.
-    """
-
-    source: Source
-    files: tuple[str, ...]
-    weights: tuple[str, ...]
-    half: bool = False
-
-    def choose(self, names: frozenset[str]) -> list[str]:
-        """Of the files `names` those to fetch, the weights last. Raises FileNotFoundError that names a missing one."""
-        weights = [self._precise(stem, names) for stem in self.weights]
-        if missing := [name for name in (*self.files, *weights) if name not in names]:
-            raise FileNotFoundError(missing[0])
-        folders = FOLDERS | {str(PurePosixPath(stem).parent) for stem in self.weights}
-        small = (path for path in map(PurePosixPath, names) if path.suffix in SMALL and str(path.parent) in folders)
-        return [*sorted({*self.files, *map(str, small)}), *weights]
-
-    def _precise(self, stem: str, names: frozenset[str]) -> str:
-        full, half = f"{stem}.safetensors", f"{stem}.{HALF}.safetensors"
-        return half if half in names and (self.half or full not in names) else full
 
 
 @dataclass(frozen=True)
@@ -179,7 +151,7 @@ def fetch(wanted: Sequence[Wanted], report: Report) -> list[Path]:
 def _find(wanted: Wanted) -> Snapshot | Path:
     """The files as the hub lists them; or their folder, if all are here and the hub need not or cannot be asked."""
     source = wanted.source
-    cached = _cached(wanted)
+    cached = find_here(wanted)
     if cached and COMMIT.fullmatch(source.revision):
         return cached
     api = HfApi(endpoint=os.environ.get(ENDPOINT_VARIABLE) or None)
@@ -226,8 +198,11 @@ def models_folder() -> Path:
     return Path(os.environ.get(MODEL_DIR_VARIABLE) or constants.HF_HUB_CACHE).expanduser().absolute()
 
 
-def _cached(wanted: Wanted) -> Path | None:
-    """The folder in the cache with all that is wanted; the weights, which are fetched last, stand for what is small."""
+def find_here(wanted: Wanted) -> Path | None:
+    """The folder in the cache with all that is wanted, or None.
+
+    The weights, which are fetched last, stand for what is small.
+    """
     cache, commit = _cache_of(wanted.source.repo), wanted.source.revision
     if not COMMIT.fullmatch(commit):
         commit = _text(cache / "refs" / commit)
@@ -238,6 +213,32 @@ def _cached(wanted: Wanted) -> Path | None:
     except FileNotFoundError:
         return None
     return folder
+
+
+def is_begun(source: Source) -> bool:
+    """Whether anything of this commit is in the cache. Of a download that ended in its first file none is known."""
+    cache = _cache_of(source.repo)
+    commits = {path.name for path in (cache / "snapshots").glob("*")}
+    return source.revision in commits or (cache.exists() and not commits)
+
+
+def disk_usage(source: Source) -> int:
+    """Bytes that the repository takes in the cache, with other commits and half downloads."""
+    files = (path for path in _cache_of(source.repo).rglob("*") if path.is_file() and not path.is_symlink())
+    return sum(path.stat().st_size for path in files)
+
+
+def remove(source: Source) -> None:
+    """Take the repository's commit out of the cache, and with the last one everything of it. Raises OSError.
+
+    `source` names a commit: what a branch stands for is not known here.
+    """
+    cache = _cache_of(source.repo)
+    if any(path.name != source.revision for path in (cache / "snapshots").glob("*")):  # other programs' perhaps
+        scan_cache_dir(models_folder()).delete_revisions(source.revision).execute()
+    else:
+        shutil.rmtree(cache)
+    shutil.rmtree(models_folder() / ".locks" / cache.name, ignore_errors=True)
 
 
 def _text(path: Path) -> str:

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from pipeline import hub as module
 from pipeline.backend import Progress
-from pipeline.backends.diffusion import fetch as module
-from pipeline.backends.diffusion.fetch import Wanted, fetch
 from pipeline.catalog import Source
 from pipeline.errors import BackendUnavailable
+from pipeline.hub import fetch
+from pipeline.model_files import Wanted
 from tests.fakes import hub as fake
 from tests.fakes.hub import Hub, etag, is_large
 
