@@ -254,6 +254,9 @@ class Config(BaseModel):
             "says whose limits count. Nobody else's is believed."
         ),
     )
+    metrics: bool = Field(
+        default=True, description="Answer Prometheus on /metrics, where the token is asked for if there is one."
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         default="info", description="The least important messages to log."
     )

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,7 +32,8 @@ from webrtc_server.web.compress import compress_files
 from webrtc_server.web.gate import Gate
 from webrtc_server.web.health_api import HealthApi
 from webrtc_server.web.info_api import InfoApi
-from webrtc_server.web.middleware import add_headers, errors, origins
+from webrtc_server.web.metrics_api import MetricsApi
+from webrtc_server.web.middleware import HTTP_ERRORS, add_headers, errors, origins
 from webrtc_server.web.session_api import SessionApi
 from webrtc_server.web.view_token_api import ViewTokenApi
 from webrtc_server.web.whep_api import WhepApi
@@ -46,6 +48,7 @@ logger = get_logger(__name__)
 MANAGER: web.AppKey[SessionManager] = web.AppKey("manager", SessionManager)
 VIEWERS: web.AppKey[Viewers] = web.AppKey("viewers", Viewers)
 SUPERVISOR: web.AppKey[Supervisor] = web.AppKey("supervisor", Supervisor)
+METRICS: web.AppKey[MetricsApi] = web.AppKey("metrics", MetricsApi)
 
 
 def build_app(config: Config, pipeline: str, reason: str, worker_module: str = WORKER_MODULE) -> web.Application:
@@ -94,6 +97,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     app[MANAGER] = manager
     app[VIEWERS] = viewers
     app[SUPERVISOR] = supervisor
+    app[HTTP_ERRORS] = Counter()
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(end_sessions)
     app.cleanup_ctx.append(parts)
@@ -104,6 +108,9 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     app.add_routes(WhepApi(viewers, reach).routes())
     app.add_routes(WebSocketApi(manager, codec).routes())
     app.add_routes(HealthApi(manager, clock).routes())
+    app[METRICS] = MetricsApi(manager, viewers, clock, app[HTTP_ERRORS])
+    if config.metrics:
+        app.add_routes(app[METRICS].routes())
     app.add_routes(InfoApi(manager, reach).routes())
     app.add_routes(pages.routes())
     return app
