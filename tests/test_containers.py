@@ -201,6 +201,13 @@ def test_the_relay_is_no_way_into_the_network_around_it(tmp_path: Path) -> None:
     }
 
 
+def test_the_linter_finds_nothing_in_the_dockerfile() -> None:
+    found = subprocess.run(
+        [Path(sys.executable).parent / "hadolint", ROOT / "Dockerfile"], capture_output=True, text=True
+    )
+    assert (found.returncode, found.stdout) == (0, "")
+
+
 def health_check(port: int, host: str = "") -> int:
     command = json.loads(instructions("cpu")["HEALTHCHECK"].partition("CMD ")[2])
     environment = os.environ | {"LIVE_DIFFUSION_PORT": str(port), "LIVE_DIFFUSION_HOST": host}
