@@ -14,10 +14,11 @@ from aiohttp import web
 
 from pipeline.catalog import ATTENTION_VARIABLE, MODEL_DIR_VARIABLE, MODEL_VARIABLE, VAE_VARIABLE
 from pipeline.registry import available
+from pipeline.worker.log import FORMAT_VARIABLE
 from pipeline.worker.supervisor import WORKER_MODULE, Supervisor
 from webrtc_server.config import Config
 from webrtc_server.limits import OFFER_BYTES, STOP_TIMEOUT
-from webrtc_server.observe.log import get_logger
+from webrtc_server.observe.log import get_logger, is_console
 from webrtc_server.observe.loop_clock import LoopClock
 from webrtc_server.rtc import patches, udp_range
 from webrtc_server.rtc.encoder import gpu_encodes
@@ -145,7 +146,11 @@ def _with_fallbacks(pipeline: str) -> list[str]:
 
 def _worker_environment(config: Config) -> dict[str, str]:
     """What of the configuration is the worker's business."""
-    environment: dict[str, str] = {VAE_VARIABLE: config.vae, ATTENTION_VARIABLE: config.attention}
+    environment: dict[str, str] = {
+        VAE_VARIABLE: config.vae,
+        ATTENTION_VARIABLE: config.attention,
+        FORMAT_VARIABLE: "console" if is_console(config.log_format) else "json",
+    }
     if config.gpu_device:  # else the first there is, or what this process was told by CUDA_VISIBLE_DEVICES itself
         environment["CUDA_VISIBLE_DEVICES"] = str(config.gpu_device)
     if config.model is not None:
