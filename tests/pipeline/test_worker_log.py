@@ -7,11 +7,7 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from pipeline.worker.log import FORMAT_VARIABLE
-from webrtc_server.config import Config
-from webrtc_server.web.app import _worker_environment
 
 SAYS = """
 import logging
@@ -53,9 +49,3 @@ def test_for_eyes_elsewhere() -> None:
     assert "ValueError: two" in text
     assert "\x1b" not in text
     assert "planted" not in text  # no variables beside the traceback
-
-
-@pytest.mark.parametrize(("told", "form"), [("json", "json"), ("console", "console"), ("auto", "json")])
-def test_the_server_says_which(told: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stderr.isatty", lambda: False)
-    assert _worker_environment(Config.model_validate({"log_format": told}))[FORMAT_VARIABLE] == form
