@@ -97,8 +97,13 @@ def shell(service: str, program: str, folder: Path, **environment: str) -> subpr
     )
 
 
-@pytest.mark.parametrize(("host", "target"), [("127.0.0.1", "127.0.0.1:81"), ("::1", "[::1]:81")])
-def test_prometheus_is_told_where_and_with_what_token(tmp_path: Path, host: str, target: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "tls", "target", "scheme"),
+    [("127.0.0.1", "off", "127.0.0.1:81", "http"), ("::1", "auto", "[::1]:81", "https")],
+)
+def test_prometheus_is_told_where_and_with_what_token(
+    tmp_path: Path, host: str, tls: str, target: str, scheme: str
+) -> None:
     token = "a$token%s"
     told = shell(
         "prometheus",
@@ -106,6 +111,7 @@ def test_prometheus_is_told_where_and_with_what_token(tmp_path: Path, host: str,
         tmp_path,
         LIVE_DIFFUSION_HOST=host,
         LIVE_DIFFUSION_PORT="81",
+        LIVE_DIFFUSION_TLS=tls,
         LIVE_DIFFUSION_AUTH_TOKEN=token,
     ).stdout
     assert token not in told
@@ -114,7 +120,8 @@ def test_prometheus_is_told_where_and_with_what_token(tmp_path: Path, host: str,
     token_file = tmp_path / Path(job["authorization"]["credentials_file"]).name
     assert (token_file.read_text(), oct(token_file.stat().st_mode)[-3:]) == (token, "600")
     [targets] = job["file_sd_configs"][0]["files"]
-    assert json.loads((tmp_path / Path(targets).name).read_text()) == [{"targets": [target]}]
+    told_where = json.loads((tmp_path / Path(targets).name).read_text())
+    assert told_where == [{"targets": [target], "labels": {"__scheme__": scheme}}]
     assert "--web.listen-address=127.0.0.1:9090" in told
 
 
