@@ -15,6 +15,7 @@ from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
     RTCDataChannel,
+    RTCDtlsTransport,
     RTCIceServer,
     RTCPeerConnection,
     RTCRtpCodecCapability,
@@ -203,11 +204,11 @@ class Peer:
         """The bytes of its connection, which stay when it is closed, and whether that failed."""
         counted = Counted()
         counted.ice_failures = int(self._failed)
-        transceivers = self._connection.getTransceivers()
-        carriers = {each.sender.transport for each in transceivers}
+        carriers: set[RTCDtlsTransport | None] = {each.sender.transport for each in self._connection.getTransceivers()}
         if self._connection.sctp:
             carriers.add(self._connection.sctp.transport)
-        for carrier in carriers:
+        for carrier in carriers - {None}:  # which an offer has that was given up half-way
+            assert carrier
             for entry in carrier._get_stats().values():  # as `getStats` does, which has to be awaited
                 counted.bytes["out"] += entry.bytesSent
                 counted.bytes["in"] += entry.bytesReceived
