@@ -1,7 +1,8 @@
 # The server in a container: `docker build .` for any machine, `docker build --target cuda .` for NVIDIA GPUs.
 
 FROM python:3.12-slim AS build
-# For packages that have no wheel for this machine; it stays behind in this stage.
+# For packages that have no wheel for this machine; it stays behind in this stage. Any version does.
+# hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends build-essential && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/live-diffusion
 ENV PATH=/opt/live-diffusion/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -33,7 +34,7 @@ ENTRYPOINT ["live-diffusion"]
 CMD ["serve"]
 
 FROM base AS cuda
-USER root
+USER 0
 RUN install --directory --owner=10001 /models
 USER 10001
 COPY --from=build-cuda /opt/live-diffusion /opt/live-diffusion

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tests.pipeline.diffusion import tiny_model
 from webrtc_server.config import Config
 
 pytest_plugins = ("pytester", "tests.watch")
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for tests that import onnxruntime by themselves
 
 # A machine may be busy: how long an example takes says nothing about the code.
 hypothesis.settings.register_profile("patient", deadline=None)

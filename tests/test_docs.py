@@ -67,22 +67,6 @@ def test_every_make_target_is_listed() -> None:
     assert [line.split()[0] for line in listed.splitlines()] == targets
 
 
-def test_compose_services_are_locked_down() -> None:
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    assert set(services) == {"cpu", "gpu", "turn"}
-    for name, service in services.items():
-        assert service["profiles"] == [name]
-        assert service["cap_drop"] == ["ALL"]
-        assert service["security_opt"] == ["no-new-privileges:true"]
-        assert service["read_only"] is service["init"] is True
-        assert service["tmpfs"] == ["/tmp"]
-        assert "ports" not in service  # the host's network, where 127.0.0.1 stands until .env says otherwise
-        assert "LIVE_DIFFUSION_HOST" not in service.get("environment", {})
-        assert service["stop_grace_period"] == ("10s" if name == "turn" else "40s")
-    assert services["turn"]["environment"] == {"LIVE_DIFFUSION_AUTH_TOKEN": ""}  # coturn has no use for it
-    assert services["gpu"]["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
-
-
 def test_the_image_runs_without_root_compiler_or_shell_form() -> None:
     text = (ROOT / "Dockerfile").read_text()
     stages = re.findall(r"^FROM \S+ AS (\S+)", text, re.MULTILINE)

@@ -25,6 +25,7 @@ import cv2
 
 from pipeline.backend import Backend
 from pipeline.errors import DeviceLost, PipelineError, without_folders
+from pipeline.worker import log
 from pipeline.worker.loop import Painter, Successor
 from pipeline.worker.memory import receive_memory
 from pipeline.worker.messages import (
@@ -287,7 +288,7 @@ def main() -> None:
     parser.add_argument("--pipelines", required=True, help="comma-separated, the first that loads is used")
     parser.add_argument("--model", help="for pipelines that have models; their own choice without it")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    log.setup()
     cv2.setNumThreads(1)  # one frame is one core; the video codecs need the others
     listener = socket.socket(fileno=arguments.listener)
     listener.setblocking(False)

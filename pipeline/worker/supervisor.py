@@ -94,6 +94,8 @@ class Supervisor:
         self.state = WorkerState("loading")
         self.pid: int | None = None
         self.restarts = 0
+        self.load_seconds: float | None = None  # that the last load took which came to its end
+        self._load_begun = 0.0
         self._command = (sys.executable, "-m", module, "--pipelines", ",".join(pipelines))
         self._environment = os.environ | dict(environment or {})
         self._folder = Path(tempfile.mkdtemp(prefix="live-diffusion-"))
@@ -125,7 +127,7 @@ class Supervisor:
         """
         if self.state.phase != "ready" or self.state.switching is not None or self._watching is None:
             return False
-        self._asked_for = LoadModel(pipeline, model)
+        self._asked_for, self._load_begun = LoadModel(pipeline, model), time.monotonic()
         self._watching.write(encode(self._asked_for))
         self._publish(replace(self.state, switching=model, load_failed=None, progress=Loading("start", 0, 0, "")))
         return True
@@ -182,7 +184,8 @@ class Supervisor:
             logger.error("the picture process cannot be started: %s", error)
             return Failed("model_load_failed", f"the picture process cannot be started: {error.strerror}", "")
         self.pid = process.pid
-        self._supervision.started(time.monotonic())
+        self._load_begun = time.monotonic()
+        self._supervision.started(self._load_begun)
         try:
             return await self._watch(process)
         finally:
@@ -276,12 +279,14 @@ class Supervisor:
             case Loading() as progress:
                 self._publish(WorkerState("loading", progress=progress, load_failed=state.load_failed))
             case Ready() as ready if state.is_up:  # with another model
-                self._wish = self._asked_for
+                self._wish, self.load_seconds = self._asked_for, time.monotonic() - self._load_begun
                 devices = state.devices | {ready.pipeline: ready.device}
                 model = ready.model or state.model
                 self._publish(WorkerState(state.phase, state.pipeline, ready.failures, devices, model))
             case Ready() as ready:
-                self._supervision.ready(time.monotonic())
+                now = time.monotonic()
+                self._supervision.ready(now)
+                self.load_seconds = now - self._load_begun
                 devices = {ready.pipeline: ready.device}
                 self._publish(
                     WorkerState(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -79,3 +80,11 @@ def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "files", lambda package: None)  # installed without a list of files
     with pytest.raises(BackendUnavailable, match="not to be found"):
         styles_source()
+
+
+def test_nothing_is_reported_to_the_maker_of_onnxruntime(tmp_path: Path) -> None:
+    """Its import leaves a number of the machine and a store of reports in the home folder, where it may."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")}
+    command = [sys.executable, "-c", "import pipeline.backends.style.net"]
+    subprocess.run(command, env=environment | {"HOME": str(tmp_path)}, cwd=ROOT, check=True)
+    assert list(tmp_path.rglob("*onnxruntime*")) == []

@@ -201,9 +201,11 @@ async def test_pages_of_allowed_origins_may_use_the_server(start_server: StartSe
             assert response.status == 403
 
 
-def test_the_worker_is_told_its_model_and_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = {"LIVE_DIFFUSION_VAE": "tiny", "LIVE_DIFFUSION_ATTENTION": "sdpa"}
+def test_the_worker_is_told_its_model_card_and_form_of_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = {"LIVE_DIFFUSION_VAE": "tiny", "LIVE_DIFFUSION_ATTENTION": "sdpa", "LIVE_DIFFUSION_LOG_FORMAT": "json"}
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False)
     assert worker_environment(Config()) == plain
+    assert worker_environment(Config(log_format="console"))["LIVE_DIFFUSION_LOG_FORMAT"] == "console"
     told = worker_environment(Config(model="sd-turbo", gpu_device=1, vae="full", model_dir="/models"))
     assert told == plain | {
         "LIVE_DIFFUSION_MODEL": "sd-turbo",

@@ -39,6 +39,9 @@ class Operation(Part):
             "process must wait ten seconds longer (compose: stop_grace_period)."
         ),
     )
+    metrics: bool = Field(
+        default=True, description="Answer Prometheus on /metrics, where the token is asked for if there is one."
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = Field(
         default="info", description="The least important messages to log."
     )

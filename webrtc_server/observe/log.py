@@ -34,7 +34,7 @@ def setup(level: str, fmt: Literal["auto", "console", "json"], secrets: Iterable
     module changes nothing."""
     blotter = _Blotter(secrets)
     logging.raiseExceptions = False  # else what cannot be written is printed as it came, secrets and all
-    console = fmt == "console" or (fmt == "auto" and sys.stderr.isatty())
+    console = is_console(fmt)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -71,6 +71,11 @@ def setup(level: str, fmt: Literal["auto", "console", "json"], secrets: Iterable
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+def is_console(fmt: Literal["auto", "console", "json"]) -> bool:
+    """Whether that format is the one for eyes here."""
+    return fmt == "console" or (fmt == "auto" and sys.stderr.isatty())
 
 
 class _Blotter:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from pipeline.policy.timing import Timings
 from webrtc_server.limits import LOOP_LAG_WINDOW, LOOP_TICK
+from webrtc_server.observe.histogram import Histogram, StageTimes
 
 
 class LoopClock:
@@ -14,7 +14,8 @@ class LoopClock:
 
     def __init__(self) -> None:
         self._last = time.monotonic()
-        self._lags = Timings(round(LOOP_LAG_WINDOW / LOOP_TICK))
+        self.lags = Histogram()  # of all ticks
+        self._lags = StageTimes(self.lags, round(LOOP_LAG_WINDOW / LOOP_TICK))
 
     async def run(self) -> None:
         self._last = time.monotonic()

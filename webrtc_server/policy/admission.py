@@ -34,7 +34,7 @@ class Admission:
         self.pending: set[str] = set()
         self.waiting: list[str] = []
         self.running: dict[str, float] = {}  # since when
-        self._queue_length = queue_length
+        self.queue_length = queue_length
         self._stays: deque[float] = deque(maxlen=REMEMBERED)
 
     def refusal(self, places: int) -> Refusal | None:
@@ -42,7 +42,7 @@ class Admission:
         if len(self.pending) >= PENDING_OFFERS:
             return Refusal.PENDING
         taken = len(self.pending) + len(self.waiting) + len(self.running)
-        seats = max(places, len(self.running)) + self._queue_length
+        seats = max(places, len(self.running)) + self.queue_length
         return Refusal.FULL if taken >= seats else None
 
     def enter(self, key: str) -> None:

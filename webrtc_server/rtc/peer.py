@@ -15,6 +15,7 @@ from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
     RTCDataChannel,
+    RTCDtlsTransport,
     RTCIceServer,
     RTCPeerConnection,
     RTCRtpCodecCapability,
@@ -32,6 +33,7 @@ from webrtc_server.limits import (
     GATHER_TIMEOUT,
     VIOLATIONS,
 )
+from webrtc_server.observe.counted import Counted
 from webrtc_server.observe.log import get_logger
 from webrtc_server.policy.token_bucket import TokenBucket
 from webrtc_server.protocol import candidates
@@ -98,6 +100,7 @@ class Peer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._input_mid: str | None = None
         self._closed = False
+        self._failed = False  # there is no way for media, or no more
         self._answering = asyncio.Lock()  # sockets that are gathered after the connection was closed would stay open
         self._connection.on("track", self._on_track)
         self._connection.on("datachannel", self._on_channel)
@@ -182,7 +185,7 @@ class Peer:
     def _on_state(self) -> None:
         state = self._connection.connectionState
         if state == "failed":
-            self._listener.gone(Code.ICE_FAILED)
+            self._ice_failed()
         elif state == "closed":
             self._listener.gone(None)
         elif state == "connected":
@@ -191,7 +194,25 @@ class Peer:
     async def _watch_connecting(self) -> None:
         await asyncio.sleep(CONNECT_TIMEOUT)
         if self._connection.connectionState != "connected":
-            self._listener.gone(Code.ICE_FAILED)
+            self._ice_failed()
+
+    def _ice_failed(self) -> None:
+        self._failed = True
+        self._listener.gone(Code.ICE_FAILED)
+
+    def counted(self) -> Counted:
+        """The bytes of its connection, which stay when it is closed, and whether that failed."""
+        counted = Counted()
+        counted.ice_failures = int(self._failed)
+        carriers: set[RTCDtlsTransport | None] = {each.sender.transport for each in self._connection.getTransceivers()}
+        if self._connection.sctp:
+            carriers.add(self._connection.sctp.transport)
+        for carrier in carriers - {None}:  # which an offer has that was given up half-way
+            assert carrier
+            for entry in carrier._get_stats().values():  # as `getStats` does, which has to be awaited
+                counted.bytes["out"] += entry.bytesSent
+                counted.bytes["in"] += entry.bytesReceived
+        return counted
 
     async def numbers(self) -> dict[str, float | None]:
         """What RTCP, the transport and the receiver say; docs/reference/protocol.md has the names."""

@@ -19,6 +19,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from webrtc_server.media.bitrate import BitrateControl, Meter, Rates, rates
 from webrtc_server.media.fanout import Fanout, Rung, rung
+from webrtc_server.observe.histogram import Histogram
 from webrtc_server.observe.log import get_logger
 from webrtc_server.rtc.encoder import CodecName
 from webrtc_server.rtc.stream import Stream
@@ -117,6 +118,7 @@ class Broadcast:
         self._watched = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._hurry: asyncio.TimerHandle | None = None
+        self.encode_times = Histogram()  # of all streams, which encode one after the other
         self.closed = False
 
     def track(self, owner: bool = False) -> PacketTrack:
@@ -193,7 +195,7 @@ class Broadcast:
 
     async def _encode(self, codec: CodecName, step: Rung, viewers: Iterable[PacketTrack], frame: av.VideoFrame) -> None:
         assert self._sizes
-        stream = self._streams.setdefault((codec, step), Stream(codec, self._sending.executor))
+        stream = self._streams.setdefault((codec, step), Stream(codec, self._sending.executor, self.encode_times))
         fanout = self._fanouts[codec, step]
         key = fanout.key_frames.take(time.monotonic())
         try:

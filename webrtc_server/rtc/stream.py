@@ -12,8 +12,8 @@ from concurrent.futures import Executor
 
 import av
 
-from pipeline.policy.timing import Timings
 from webrtc_server.media.bitrate import Meter, Rates, worth_rebuilding
+from webrtc_server.observe.histogram import Histogram, StageTimes
 from webrtc_server.rtc import encoder as encoders
 from webrtc_server.rtc.encoder import FRAME_RATE, CodecName, Encoder
 
@@ -21,13 +21,14 @@ FULL_SECOND = 1.0  # second of frames after which their number is a frame rate
 
 
 class Stream:
-    def __init__(self, codec: CodecName, executor: Executor) -> None:
+    def __init__(self, codec: CodecName, executor: Executor, times: Histogram | None = None) -> None:
+        """`times` counts how long encoding took; several streams may share it that encode one after the other."""
         self.codec = codec
         self.target = 0  # bits a second asked for with the last frame
         self.rebuilds = 0  # encoders made after the first
         self.frames: Counter[str] = Counter()  # encoded, by the name of the encoder
         self.key_frames = 0
-        self.times = Timings()  # of encoding
+        self.times = StageTimes(times)  # of encoding
         self.bits = Meter()
         self._ticks = Meter()
         self._executor = executor

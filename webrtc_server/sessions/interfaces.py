@@ -8,6 +8,7 @@ from pipeline.frame import Frame
 from pipeline.settings import Settings
 from pipeline.worker.client import Picture
 from pipeline.worker.messages import Done
+from webrtc_server.observe.counted import Counted
 from webrtc_server.protocol.error_codes import Code
 from webrtc_server.protocol.messages import ServerData
 
@@ -16,6 +17,8 @@ P_contra = TypeVar("P_contra", bound=Picture, contravariant=True)
 
 class Transport(Protocol[P_contra]):
     """One connection to a client. Called on the event loop; must not block and must not raise."""
+
+    name: str  # of the kind of transport, one of a few
 
     def send(self, data: ServerData, reply_to: str | None = None) -> None:
         """A message of the control protocol; dropped if the client has no channel open."""
@@ -28,6 +31,9 @@ class Transport(Protocol[P_contra]):
 
     def figures(self) -> dict[str, float | None]:
         """What the transport knows of itself, for `stats`: its own names and units."""
+
+    def counted(self) -> Counted:
+        """What it has counted for itself so far; also after its end."""
 
     async def close(self, reason: Code | None) -> None:
         """End the connection, for `reason` if there is one to give; bounded, repeatable, does not raise."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from pipeline.settings import Settings
 from webrtc_server.limits import CLIENT_ID_LENGTH, CLOSE_TIMEOUT, CLOSING_SESSIONS, GATHER_TIMEOUT
+from webrtc_server.observe.counted import Counted
 from webrtc_server.observe.log import get_logger
 from webrtc_server.policy.admission import Admission, Refusal
 from webrtc_server.policy.deadlines import End, judge
@@ -27,6 +29,7 @@ from webrtc_server.sessions.view_id import in_log, view_id_for
 
 TICK = 0.5  # seconds
 RETRY_AFTER = 5  # seconds, told to those who find no place
+LEFT, UNCONNECTED = "left", "unconnected"  # how a session ended that was given no reason
 _ENDS = {End.SILENT: Code.NO_INPUT, End.UNUSABLE: Code.FRAME_TOO_LARGE}
 _REFUSALS = {
     Refusal.PENDING: "Too many others are connecting just now.",
@@ -51,6 +54,9 @@ class SessionManager:
         self._left = asyncio.Event()  # set by each session that leaves
         self._ended = Tombstones()
         self._closing: set[asyncio.Task[None]] = set()
+        self._leaving: set[Session[Any]] = set()  # off the table, and not yet closed
+        self._counted: defaultdict[str, Counted] = defaultdict(Counted)  # by those who are closed
+        self.ended: Counter[tuple[str, ...]] = Counter()  # sessions, by transport and reason
         self._ticker: asyncio.Task[None] | None = None
         painters.supervisor.subscribe(lambda state: self._each(Session.refresh))  # after `painters` itself
 
@@ -153,6 +159,7 @@ class SessionManager:
         if self.sessions.pop(session.session_id, None) is None:
             return False
         self._left.set()
+        self._leaving.add(session)
         now = time.monotonic()
         self._ended.add(session.session_id, now)
         self.admission.leave(session.session_id, now)
@@ -167,7 +174,20 @@ class SessionManager:
             logger.error("session did not close in time", session=in_log(session.view_id))
         except Exception:
             logger.exception("session did not close cleanly", session=in_log(session.view_id))
+        finally:
+            self._leaving.discard(session)
+            self._counted[session.transport].merge(session.counted())
+            self.ended[session.transport, reason or (UNCONNECTED if session.signs is None else LEFT)] += 1
         logger.info("session ended", session=in_log(session.view_id), frames=dict(session.statistics.frames))
+
+    def counted(self) -> dict[str, Counted]:
+        """By all sessions so far, by transport."""
+        totals: defaultdict[str, Counted] = defaultdict(Counted)
+        for transport, counted in self._counted.items():
+            totals[transport].merge(counted)
+        for session in (*self.sessions.values(), *self._leaving):
+            totals[session.transport].merge(session.counted())
+        return totals
 
     async def drain(self, seconds: float) -> None:
         """Refuse new sessions, tell the others when they will be ended, and wait that long for them to leave."""

@@ -20,6 +20,7 @@ from pipeline.worker.client import Picture, WorkerClient
 from pipeline.worker.memory import fits
 from pipeline.worker.messages import Applied, Done, Loading, Rejected
 from webrtc_server.limits import JOIN_TIMEOUT, NO_INPUT_AFTER, QUEUED_FPS, SMALLEST_SIDE, STATUSES_PER_SECOND
+from webrtc_server.observe.counted import Counted
 from webrtc_server.policy.admission import Place
 from webrtc_server.policy.deadlines import Signs
 from webrtc_server.policy.token_bucket import TokenBucket
@@ -339,7 +340,12 @@ class Session(Generic[P]):
     async def apply(self, patch: dict[str, object], versions: Collection[str] | None = None) -> SettingsAppliedData:
         """Put a settings message into force, whole or not at all. Raises ClientError; `precondition_failed` if the
         settings are in none of `versions`, where some are given."""
-        applied = await self._applier.apply(patch, self.refresh, versions)
+        try:
+            applied = await self._applier.apply(patch, self.refresh, versions)
+        except ClientError:
+            self.statistics.settings["refused"] += 1
+            raise
+        self.statistics.settings["applied" if applied.changed else "unchanged"] += 1
         if applied.rebuilding:
             self._rebuilding = applied.version
         return applied
@@ -424,12 +430,29 @@ class Session(Generic[P]):
             frames=dict(statistics.frames),
             dropped=dict(statistics.dropped) | {"newer_waited": self._waiting.dropped},
             stages_ms=statistics.percentiles(),
-            queues={"waiting": len(self._waiting), "in_flight": len(self._in_flight)},
+            queues=self.queues(),
             fps_in=statistics.fps("received", now),
             fps_out=statistics.fps("sent", now),
             worker_restarts=self._painters.supervisor.restarts,
             transport=self._transport.figures() if self._transport else {},
         )
+
+    def queues(self) -> dict[str, int]:
+        """Pictures on their way, by where they are."""
+        return {"waiting": len(self._waiting), "in_flight": len(self._in_flight)}
+
+    @property
+    def transport(self) -> str:
+        """What carries it, by name."""
+        return self._transport.name if self._transport else "none"
+
+    def counted(self) -> Counted:
+        """All that it and its transport have counted so far; also after its end."""
+        counted = self.statistics.counted()
+        counted.dropped["newer_waited"] = self._waiting.dropped
+        if self._transport:
+            counted.merge(self._transport.counted())
+        return counted
 
     def _derive(self) -> Condition:
         worker = self._painters.supervisor.state
@@ -464,7 +487,13 @@ class Session(Generic[P]):
         if self._complaints.take(time.monotonic()):
             self._send(ErrorData.of(error))
 
+    def tell(self, error: ClientError) -> None:
+        """An error that its transport has found."""
+        self._send(ErrorData.of(error))
+
     def _send(self, data: ServerData, reply_to: str | None = None) -> None:
+        if isinstance(data, ErrorData):
+            self.statistics.errors[data.code] += 1
         if self._transport:
             self._transport.send(data, reply_to)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, deque
 
-from pipeline.policy.timing import Timings
+from webrtc_server.observe.counted import Counted
+from webrtc_server.observe.histogram import StageTimes
 from webrtc_server.protocol.messages import Percentiles
 
 RATE_WINDOW = 2.0  # seconds over which frames a second are counted
@@ -26,12 +27,15 @@ class Rate:
 
 
 class Statistics:
-    """`frames` by how far they came, `dropped` by reason, `stages` in milliseconds."""
+    """`frames` by how far they came, `dropped` by reason, `stages` in milliseconds, `errors` told by code, `settings`
+    messages by what became of them."""
 
     def __init__(self) -> None:
         self.frames: Counter[str] = Counter(received=0, painted=0, passed_through=0, sent=0)
         self.dropped: Counter[str] = Counter()
-        self.stages = {"waited": Timings(), "pipeline": Timings(), "server": Timings()}
+        self.errors: Counter[str] = Counter()
+        self.settings: Counter[str] = Counter()
+        self.stages = {"waited": StageTimes(), "pipeline": StageTimes(), "server": StageTimes()}
         self._rates = {"received": Rate(), "sent": Rate()}
 
     def count(self, what: str, now: float) -> None:
@@ -41,6 +45,17 @@ class Statistics:
 
     def fps(self, what: str, now: float) -> float:
         return self._rates[what].per_second(now)
+
+    def counted(self) -> Counted:
+        """All of it, as a copy."""
+        counted = Counted()
+        counted.frames.update(self.frames)
+        counted.dropped.update(self.dropped)
+        counted.errors.update(self.errors)
+        counted.settings.update(self.settings)
+        for name, times in self.stages.items():
+            counted.stages[name].merge(times.histogram)
+        return counted
 
     def percentiles(self) -> dict[str, Percentiles]:
         return {

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from webrtc_server.limits import CLOSE_TIMEOUT, VIEWERS_PER_SESSION
+from webrtc_server.observe.counted import Counted
 from webrtc_server.observe.log import get_logger
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.rtc.relay import Broadcast
@@ -24,6 +25,9 @@ logger = get_logger(__name__)
 
 
 class Viewer(Protocol):
+    def counted(self) -> Counted:
+        """What it has counted so far; also after its end."""
+
     async def close(self) -> None:
         """End the connection; bounded, repeatable."""
 
@@ -40,6 +44,8 @@ class Viewers:
         self._videos: dict[str, Broadcast] = {}  # view_id -> what there is to see
         self._entries: dict[str, _Entry] = {}  # by viewer id
         self._ended = Tombstones()
+        self._leaving: set[Viewer] = set()  # off the table, and not yet closed
+        self._counted = Counted()  # by those who are closed
         self._closing: set[asyncio.Task[None]] = set()
         self.draining = False
 
@@ -83,11 +89,28 @@ class Viewers:
         self._ended.add(viewer_id, time.monotonic())
         if entry.viewer is None:
             return
+        self._leaving.add(entry.viewer)
         try:
             async with asyncio.timeout(2 * CLOSE_TIMEOUT):
                 await entry.viewer.close()
         except Exception:
             logger.exception("viewer did not close cleanly", session=in_log(entry.view_id))
+        finally:
+            self._leaving.discard(entry.viewer)
+            self._counted.merge(entry.viewer.counted())
+
+    @property
+    def watching(self) -> int:
+        """How many viewers there are."""
+        return len(self._entries)
+
+    def counted(self) -> Counted:
+        """By all viewers so far."""
+        counted = Counted()
+        counted.merge(self._counted)
+        for viewer in (*(entry.viewer for entry in self._entries.values() if entry.viewer), *self._leaving):
+            counted.merge(viewer.counted())
+        return counted
 
     def end_soon(self, viewer_id: str) -> None:
         """`end`, for callbacks that cannot wait."""

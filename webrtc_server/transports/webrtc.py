@@ -14,8 +14,9 @@ from pipeline.settings import Settings
 from pipeline.videoframe import VideoPicture
 from pipeline.worker.memory import fits
 from pipeline.worker.messages import Done
+from webrtc_server.observe.counted import Counted
 from webrtc_server.protocol.error_codes import ClientError, Code
-from webrtc_server.protocol.messages import ErrorData, ServerData, encode
+from webrtc_server.protocol.messages import ServerData, encode
 from webrtc_server.protocol.sdp_guard import OfferPlan, codec
 from webrtc_server.rtc.datachannel import ControlChannel
 from webrtc_server.rtc.peer import Peer
@@ -30,6 +31,8 @@ class WebRtcTransport:
 
     `arrived` is called once the peer is connected, `gone` with a reason, or None, once it is lost.
     """
+
+    name = "webrtc"
 
     def __init__(
         self,
@@ -87,7 +90,7 @@ class WebRtcTransport:
 
     def gone(self, reason: Code | None) -> None:
         if reason:
-            self.send(ErrorData.of(ClientError(reason)))
+            self._session.tell(ClientError(reason))
         self._gone(reason)
 
     # sessions.interfaces.Transport
@@ -109,6 +112,12 @@ class WebRtcTransport:
             self._numbers_task = asyncio.create_task(self._fetch_numbers(), name="rtc stats")
         sent = {f"sent_{kind}": float(count) for kind, count in self._track.kinds.items()}
         return self._numbers | sent | {"late": float(self._track.late)} | self.video.figures()
+
+    def counted(self) -> Counted:
+        counted = self._peer.counted()
+        counted.dropped["late"] = self._track.late
+        counted.stages["encode"].merge(self.video.encode_times)
+        return counted
 
     async def _fetch_numbers(self) -> None:
         self._numbers = await self._peer.numbers()

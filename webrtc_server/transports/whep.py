@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import av
 
+from webrtc_server.observe.counted import Counted
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.sdp_guard import OfferPlan, codec
 from webrtc_server.rtc.datachannel import ControlChannel
@@ -31,6 +32,9 @@ class WhepViewer:
             raise ClientError(Code.NOT_FOUND, CLOSED_MEANWHILE)
         self._track.codec = codec_name(codec(sdp, plan.output_mid))
         return sdp
+
+    def counted(self) -> Counted:
+        return self._peer.counted()
 
     # rtc.peer.Listener
 

@@ -24,9 +24,10 @@ from pipeline.picture_parts import FileFormat
 from pipeline.settings import Settings
 from pipeline.worker.messages import Done
 from webrtc_server.limits import BAD_PICTURES, CLOSE_TIMEOUT, IMAGE_BYTES, WS_SEND_TIMEOUT
+from webrtc_server.observe.counted import Counted
 from webrtc_server.protocol import messages
 from webrtc_server.protocol.error_codes import TABLE, ClientError, Code, known
-from webrtc_server.protocol.messages import ErrorData, ProcessedFrameData, ServerData
+from webrtc_server.protocol.messages import ProcessedFrameData, ServerData
 from webrtc_server.sessions.mailbox import Mailbox
 from webrtc_server.sessions.session import Session
 
@@ -76,6 +77,8 @@ class _Result:
 
 class WebSocketTransport:
     """Implements `sessions.interfaces.Transport`. `codec` is where pictures are decoded and encoded."""
+
+    name = "ws"
 
     def __init__(
         self, session: Session[StillPicture], socket: Socket, cut: Callable[[], None], codec: ThreadPoolExecutor
@@ -131,6 +134,11 @@ class WebSocketTransport:
     def figures(self) -> dict[str, float | None]:
         return {"late": float(self._results.dropped), "newer_undecoded": float(self._received.dropped)}
 
+    def counted(self) -> Counted:
+        counted = Counted()
+        counted.dropped.update(late=self._results.dropped, newer_undecoded=self._received.dropped)
+        return counted
+
     async def close(self, reason: Code | None) -> None:
         for task in self._tasks:
             task.cancel()
@@ -160,7 +168,7 @@ class WebSocketTransport:
     def _refuse(self, error: ClientError) -> None:
         self._bad_inputs += 1
         self._bad_in_row += 1
-        self.send(ErrorData.of(error))
+        self._session.tell(error)
         if self._bad_in_row >= BAD_PICTURES:
             self._session.hang_up(Code.BAD_IMAGE)
 

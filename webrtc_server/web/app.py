@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,10 +14,11 @@ from aiohttp import web
 
 from pipeline.catalog import ATTENTION_VARIABLE, MODEL_DIR_VARIABLE, MODEL_VARIABLE, VAE_VARIABLE
 from pipeline.registry import available
+from pipeline.worker.log import FORMAT_VARIABLE
 from pipeline.worker.supervisor import WORKER_MODULE, Supervisor
 from webrtc_server.config import Config
 from webrtc_server.limits import OFFER_BYTES, STOP_TIMEOUT
-from webrtc_server.observe.log import get_logger
+from webrtc_server.observe.log import get_logger, is_console
 from webrtc_server.observe.loop_clock import LoopClock
 from webrtc_server.protocol import asyncapi
 from webrtc_server.rtc import patches, udp_range
@@ -33,7 +35,8 @@ from webrtc_server.web.docs_pages import Documents
 from webrtc_server.web.gate import Gate
 from webrtc_server.web.health_api import HealthApi
 from webrtc_server.web.info_api import InfoApi
-from webrtc_server.web.middleware import add_headers, errors, origins
+from webrtc_server.web.metrics_api import MetricsApi
+from webrtc_server.web.middleware import HTTP_ERRORS, add_headers, errors, origins
 from webrtc_server.web.pages import Pages
 from webrtc_server.web.routes import routes_of
 from webrtc_server.web.session_api import SessionApi
@@ -50,6 +53,7 @@ logger = get_logger(__name__)
 MANAGER: web.AppKey[SessionManager] = web.AppKey("manager", SessionManager)
 VIEWERS: web.AppKey[Viewers] = web.AppKey("viewers", Viewers)
 SUPERVISOR: web.AppKey[Supervisor] = web.AppKey("supervisor", Supervisor)
+METRICS: web.AppKey[MetricsApi] = web.AppKey("metrics", MetricsApi)
 
 
 def build_app(config: Config, pipeline: str, reason: str, worker_module: str = WORKER_MODULE) -> web.Application:
@@ -98,6 +102,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     app[MANAGER] = manager
     app[VIEWERS] = viewers
     app[SUPERVISOR] = supervisor
+    app[HTTP_ERRORS] = Counter()
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(end_sessions)
     app.cleanup_ctx.append(parts)
@@ -108,6 +113,9 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     app.add_routes(routes_of(WhepApi(viewers, reach)))
     app.add_routes(routes_of(WebSocketApi(manager, codec)))
     app.add_routes(routes_of(HealthApi(manager, clock)))
+    app[METRICS] = MetricsApi(manager, viewers, clock, app[HTTP_ERRORS])
+    if config.metrics:
+        app.add_routes(routes_of(app[METRICS]))
     app.add_routes(routes_of(InfoApi(manager, reach)))
     app.add_routes(routes_of(Documents(openapi.text(), asyncapi.text())))
     app.add_routes(Pages().routes())
@@ -143,7 +151,11 @@ def _with_fallbacks(pipeline: str) -> list[str]:
 
 def worker_environment(config: Config) -> dict[str, str]:
     """What of the configuration is the worker's business."""
-    environment: dict[str, str] = {VAE_VARIABLE: config.vae, ATTENTION_VARIABLE: config.attention}
+    environment: dict[str, str] = {
+        VAE_VARIABLE: config.vae,
+        ATTENTION_VARIABLE: config.attention,
+        FORMAT_VARIABLE: "console" if is_console(config.log_format) else "json",
+    }
     if config.gpu_device:  # else the first there is, or what this process was told by CUDA_VISIBLE_DEVICES itself
         environment["CUDA_VISIBLE_DEVICES"] = str(config.gpu_device)
     if config.model is not None:

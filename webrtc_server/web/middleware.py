@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -32,6 +33,7 @@ PREFLIGHT = {
     "Vary": "Origin",
 }
 NO_ORIGIN_FIX = "Have the server's operator set LIVE_DIFFUSION_AUTH_TOKEN, and send that token."
+HTTP_ERRORS: web.AppKey[Counter[str]] = web.AppKey("http_errors", Counter)  # by code
 CORS_ORIGIN = web.RequestKey("cors_origin", str)
 _BY_STATUS = {404: Code.NOT_FOUND, 405: Code.NOT_FOUND, 413: Code.TOO_LARGE}
 
@@ -54,20 +56,26 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except ClientError as error:
-        return problem(error)
+        return _counted(request, error)
     except web.HTTPException as error:
         if error.status < 400:
             raise
         if error.status == 403:  # a folder of the files
-            return problem(ClientError(Code.NOT_FOUND))
-        response = problem(ClientError(_BY_STATUS.get(error.status, Code.BAD_MESSAGE), error.reason), error.status)
+            return _counted(request, ClientError(Code.NOT_FOUND))
+        code = _BY_STATUS.get(error.status, Code.BAD_MESSAGE)
+        response = _counted(request, ClientError(code, error.reason), error.status)
         if "Allow" in error.headers:  # of 405, which must have it (RFC 9110 section 15.5.6)
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except Exception:
         resource = request.match_info.route.resource  # as it was declared: a real path may hold a session's secret
         logger.exception("request failed", method=request.method, path=resource.canonical if resource else "")
-        return problem(ClientError(Code.INTERNAL))
+        return _counted(request, ClientError(Code.INTERNAL))
+
+
+def _counted(request: web.Request, error: ClientError, status: int | None = None) -> web.Response:
+    request.app[HTTP_ERRORS][error.code] += 1
+    return problem(error, status)
 
 
 def origins(allowed: tuple[str, ...], strict: bool) -> Middleware:

@@ -20,6 +20,7 @@ from webrtc_server.web.docs_pages import Documents
 from webrtc_server.web.gate import OPEN, WATCHING
 from webrtc_server.web.health_api import HealthApi
 from webrtc_server.web.info_api import InfoApi
+from webrtc_server.web.metrics_api import MetricsApi
 from webrtc_server.web.middleware import PROBLEM, SAFE_METHODS
 from webrtc_server.web.pages import FILES, Pages
 from webrtc_server.web.routes import PARAMETERS, SCHEMAS, Answer, Content, Operation, Tag, operations
@@ -30,7 +31,7 @@ from webrtc_server.web.whip_api import WhipApi
 from webrtc_server.web.ws_api import WebSocketApi
 
 # All whose handlers `app.py` routes.
-APIS = (SessionApi, ViewTokenApi, WebSocketApi, WhipApi, WhepApi, InfoApi, HealthApi, Pages, Documents)
+APIS = (SessionApi, ViewTokenApi, WebSocketApi, WhipApi, WhepApi, InfoApi, HealthApi, MetricsApi, Pages, Documents)
 INTRODUCTION = """\
 Live Diffusion paints the video of a camera while it is sent. A session is made by `POST /offer` (a browser),
 `POST /whip` (OBS and other programs) or `GET /ws` (pictures on a WebSocket), and watched by `POST /whep/{view_id}`.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # its import numbers the machine and reports to its maker else
 import onnxruntime
 
 from pipeline.backends.style.graph import Floats, StyleModel
