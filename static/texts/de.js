@@ -80,6 +80,11 @@ export default {
   "concern.camera": "Die Kamera liefert nur {fps} Bilder in der Sekunde: Mehr Licht hilft oft.",
   "concern.slow":
     "Der Server malt nur {fps} von {camera} Bildern in der Sekunde: Ein kleineres Bild oder weniger Schritte helfen.",
+  "remedy.reopen": "Quelle neu öffnen",
+  "remedy.camera": "Stattdessen {width} × {height} senden",
+  "remedy.steps": "In einem Schritt malen",
+  "remedy.size": "Stattdessen {width} × {height} malen",
+  "remedy.pipeline": "Zu {pipeline} wechseln",
 
   "time.seconds": "{count} s",
   "time.minutes": "{count} min",

@@ -79,6 +79,11 @@ export default {
   "concern.camera": "The camera gives only {fps} pictures a second: more light often helps.",
   "concern.slow":
     "The server paints only {fps} of {camera} pictures a second: a smaller size or fewer steps help.",
+  "remedy.reopen": "Open the source again",
+  "remedy.camera": "Send {width} × {height} instead",
+  "remedy.steps": "Paint in one step",
+  "remedy.size": "Paint {width} × {height} instead",
+  "remedy.pipeline": "Change to {pipeline}",
 
   "time.seconds": "{count} s",
   "time.minutes": "{count} min",
