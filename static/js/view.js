@@ -74,7 +74,7 @@ export class View {
     const before = this.#stage.dataset.state;
     this.#stage.dataset.state = name;
     this.#stage.dataset.asked = asked;
-    this.start.classList.toggle("primary", name !== "error"); // there "Try again" is what to press
+    this.start.classList.toggle("primary", name !== "error" && name !== "signin"); // which have one of their own
     if (name === "error" && before !== name && document.fullscreenElement) {
       document.exitFullscreen().catch(() => {}); // it shows the videos alone, and nothing of the error
     }

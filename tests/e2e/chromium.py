@@ -237,6 +237,7 @@ class Talk:
     def __init__(self, page: Page) -> None:
         self.heard: list[dict[str, Any]] = []
         self.pictures = 0
+        self.painted: bytes | None = None  # what comes back; None: what was sent
         self.status: dict[str, Any] = {
             "protocol": 1,
             "session_id": "s",
@@ -277,7 +278,7 @@ class Talk:
             return
         self.pictures += 1
         self.say("processed_frame", timings_ms={"total": 5})
-        self._socket.send(message)
+        self._socket.send(self.painted or message)
 
 
 def guarded(page: Page) -> None:

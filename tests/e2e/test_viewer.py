@@ -123,6 +123,7 @@ def test_a_viewer_waits_for_the_first_picture_and_comes_back_after_each_end(
         server.stop()
         until("it waits", lambda: viewer.get_attribute("html", "data-state") == "waiting")
         server.start()
+        watched.page.evaluate("dispatchEvent(new Event('online'))")  # no need to wait for the next try
         watched.until_live()
         viewer.goto(shared_link(watched))  # without a token of its own the server has other view ids after a restart
         until_live(viewer)
