@@ -80,7 +80,7 @@ def _states(browser: Browser, server: Server, scheme: Scheme, width: int, height
     yield "idle", _shot(page)
     page.fill("#setting-prompt", PAGE_PROMPT)
     watched.start()
-    watched.wait_frames(20)  # the look glides
+    watched.wait_frames(60)  # the look glides, and the latency comes to rest
     yield "live", _shot(page)
     page.select_option("#compare", "slider")
     watched.wait_frames(2)
