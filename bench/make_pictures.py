@@ -1,6 +1,6 @@
 """Makes the pictures of the documents, in `docs/pictures/`: `page.png`, the page at work in Chromium; the page in its
-main states at three widths, light and dark, and in its passing ones at two; and `styles.jpg`, one camera picture in
-five styles.
+main states at three widths, light and dark, and in its passing ones once at each width; and `styles.jpg`, one camera
+picture in five styles.
 
     python -m bench.make_pictures
 """
@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, Route, ViewportSize, sync_playwright
 
 from bench.painted import paint
 from pipeline.frame import Pixels
@@ -30,7 +30,7 @@ PICTURES = ROOT / "docs" / "pictures"
 LARGEST_SET = 2_500_000  # bytes of all of them
 SIZES = ((1280, 800), (768, 1024), (360, 780))
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
-PASSING: tuple[tuple[Scheme, tuple[int, int]], ...] = (("light", SIZES[0]), ("dark", SIZES[2]))
+PASSING: tuple[tuple[Scheme, tuple[int, int]], ...] = (("light", SIZES[0]), ("dark", SIZES[1]), ("dark", SIZES[2]))
 QUALITY = 70
 LARGEST = 400_000  # bytes of one picture: a README is read on phones too
 PAGE_PROMPT = "starry night by van gogh"
@@ -43,6 +43,8 @@ COLOURS = 256  # of the page's picture: what a small PNG can have
 def page_pictures(folder: Path) -> dict[str, bytes]:
     """By file name: the README's `page.png`, and the page in its main states, by width and colour scheme."""
     pictures = {}
+    [pixels] = paint(_camera_square(), [PAGE_PROMPT])
+    painted = _jpeg(Image.fromarray(pixels))
     server = Server(folder / "log")
     server.start()
     try:
@@ -53,7 +55,7 @@ def page_pictures(folder: Path) -> dict[str, bytes]:
                     if (state, width, scheme) == ("live", 1280, "dark"):
                         pictures["page.png"] = _png(shot)
             for scheme, (width, height) in PASSING:
-                for state, shot in _passing_states(browser, server, scheme, width, height):
+                for state, shot in _passing_states(browser, server, scheme, width, height, painted):
                     pictures[f"{state}-{width}-{scheme}.webp"] = _webp(shot)
     finally:
         server.stop()
@@ -78,7 +80,7 @@ def _states(browser: Browser, server: Server, scheme: Scheme, width: int, height
     yield "idle", _shot(page)
     page.fill("#setting-prompt", PAGE_PROMPT)
     watched.start()
-    watched.wait_frames(20)  # the look glides
+    watched.wait_frames(60)  # the look glides, and the latency comes to rest
     yield "live", _shot(page)
     page.select_option("#compare", "slider")
     watched.wait_frames(2)
@@ -91,7 +93,7 @@ def _states(browser: Browser, server: Server, scheme: Scheme, width: int, height
 
 
 def _passing_states(
-    browser: Browser, server: Server, scheme: Scheme, width: int, height: int
+    browser: Browser, server: Server, scheme: Scheme, width: int, height: int, painted: bytes
 ) -> Iterator[tuple[str, bytes]]:
     """Those that a real server is not in at will: `Talk` speaks in its place."""
     locked = _new_page(browser, server, scheme, width, height).page
@@ -106,14 +108,16 @@ def _passing_states(
     asking.page.goto(server.url)
     asking.page.wait_for_selector("#looks")
     asking.page.click("#start")
-    asking.until_state("Source")
+    asking.until_state("Your turn")
     yield "asking", _shot(asking.page)
     asking.page.context.close()
 
     watched = _new_page(browser, server, scheme, width, height)
     page = watched.page
     page.add_init_script(NO_WEBRTC)
+    page.route("**/api/settings/schema", _with_diffusion)
     talk = Talk(page)
+    talk.status |= {"device": "GPU", "models": [], "settings": talk.status["settings"] | {"prompt": PAGE_PROMPT}}
     page.goto(server.url)
     page.wait_for_selector("#looks")
     watched.start()
@@ -124,8 +128,10 @@ def _passing_states(
     talk.is_now(state="loading", progress=download)
     watched.until_state("Loading")
     yield "loading", _shot(page)
-    talk.is_now(state="degraded", message="No pipeline could be loaded: the log says why.", progress=None)
-    watched.until_state("Limited")
+    talk.is_now(state="running", progress=None, place=None)
+    talk.painted = painted
+    talk.say("stats", stages_ms={}, fps_in=30, fps_out=3, dropped={})
+    page.wait_for_selector("#remedy-do")
     yield "degraded", _shot(page)
     talk.is_now(state="closed", reason="draining", message="The server is restarting.", retry_in_s=9)
     watched.until_state("Reconnecting")
@@ -142,8 +148,17 @@ def _new_page(
     return Watched(context.new_page(), server.url)
 
 
+def _with_diffusion(route: Route) -> None:
+    """The settings as a server with a GPU has them."""
+    response = route.fetch()
+    schema = response.json()
+    schema["properties"]["pipeline"]["enum"].append("diffusion")
+    route.fulfill(response=response, json=schema)
+
+
 def _shot(page: Page) -> bytes:
-    """From the top of the page; the fake camera's name is the path of its film."""
+    """From the top of the page, with nothing under the pointer; the fake camera's name is the path of its film."""
+    page.mouse.move(0, 0)
     page.evaluate(
         """() => {
           const name = document.querySelector("#source").selectedOptions[0];
@@ -167,6 +182,12 @@ def _webp(shot: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def _jpeg(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=85, optimize=True)
+    return buffer.getvalue()
+
+
 def styles_picture() -> bytes:
     """The camera picture and five styles, two rows of three, each with its prompt."""
     square = _camera_square()
@@ -179,9 +200,7 @@ def styles_picture() -> bytes:
         left, top = index % columns * TILE, index // columns * (TILE + CAPTION)
         sheet.paste(Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.LANCZOS), (left, top))
         draw.text((left + TILE / 2, top + TILE + CAPTION / 2), words, "#e9ebf1", font, anchor="mm")
-    buffer = io.BytesIO()
-    sheet.save(buffer, "JPEG", quality=85, optimize=True)
-    return buffer.getvalue()
+    return _jpeg(sheet)
 
 
 def _camera_square() -> Pixels:

@@ -132,7 +132,9 @@ class Field {
     );
     this.#title = said(`setting.${name}`) ?? property.title;
     const several = property.widget === "prompts"; // a group of inputs, each with a label of its own
-    const label = make(several ? "span" : "label", { class: "label", id: names.label }, this.#title);
+    const folded = FOLDED.includes(name); // its summary has said the title
+    const labelled = { class: folded ? "label unseen" : "label", id: names.label };
+    const label = make(several ? "span" : "label", labelled, this.#title);
     if (!several) label.setAttribute("for", id);
     const head = make("div", { class: "head" }, label);
     const tag = make(
@@ -150,7 +152,7 @@ class Field {
       hint,
     );
     this.element.append(this.#error);
-    if (FOLDED.includes(name)) {
+    if (folded) {
       this.#fold = make("details", { class: "fold" }, make("summary", {}, this.#title), this.element);
       this.element = this.#fold;
     }

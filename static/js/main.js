@@ -11,6 +11,7 @@ import { addModels } from "./models.js";
 import { findPlaces, storage } from "./page.js";
 import { addPreferences } from "./preferences.js";
 import { asProblem } from "./protocol.js";
+import { remedy } from "./remedies.js";
 import { ServerError } from "./signalling.js";
 import { addSoften } from "./soften.js";
 import {
@@ -18,7 +19,9 @@ import {
   listSources,
   onSourcesChanged,
   openSource,
+  resize,
   shownChoice,
+  sizeOf,
   standsIn,
   TEST_CARD,
 } from "./source.js";
@@ -117,12 +120,40 @@ client.addEventListener("refused", (event) => {
 
 function render() {
   const shown = lasting(worry);
+  const offered = remedyNow();
   view.render(client, {
     seen: pictured,
     locked,
     asked: kindOf(view.source.value),
     concern: shown ? t(shown.key, shown.values) : "",
+    remedy: offered ? t(offered.key, offered.values) : "",
   });
+}
+
+function remedyNow() {
+  const { status, source } = client;
+  if (!status) return null;
+  const side = schema?.properties.width ?? {};
+  return remedy(status, lasting(worry)?.key ?? null, source && sizeOf(source, sources.sent), side);
+}
+
+async function mend() {
+  const chosen = remedyNow();
+  worry = CALM; // whether it helped is to be measured anew
+  switch (chosen?.act) {
+    case "settings":
+      page.change(chosen.settings);
+      break;
+    case "camera":
+      if (client.source) await resize(client.source, chosen.size);
+      break;
+    case "reopen":
+      await swapSource();
+      break;
+    case "reset":
+      reset();
+  }
+  render();
 }
 
 /** A picture was shown: only that is the proof that all of it works. */
@@ -437,6 +468,7 @@ view.retry.onclick = () => {
   view.start.focus(); // this button goes with the wait
   client.retryNow();
 };
+view.mend.onclick = mend;
 view.reset.onclick = reset;
 view.copy.onclick = copyDetails;
 view.source.onchange = () => client.source && swapSource();

@@ -98,11 +98,13 @@ export class Server {
       throw new ServerError(unreachableProblem(this.origin));
     });
     if (response.ok) return response;
-    const problem = asProblem(await response.json().catch(() => ({ title: `HTTP ${response.status}` })));
+    // A proxy answers with a page of its own.
+    const strange = { detail: `The server answered with HTTP ${response.status}.`, fix: "Try again." };
+    const problem = asProblem(await response.json().catch(() => strange));
     if (response.status === 404) problem.code = "not_found";
     if (response.status === 401) problem.code = "unauthorized";
     const seconds = Number(response.headers.get("Retry-After"));
-    // A proxy whose server is away answers 502 to 504 with a page of its own.
+    // And with 502 to 504 where its server is away.
     problem.retryable ||= response.status >= 502 && response.status <= 504;
     throw new ServerError(problem, seconds > 0 ? seconds * 1000 : null);
   }

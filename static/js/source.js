@@ -124,6 +124,24 @@ function endFile(video) {
   video.load();
 }
 
+/**
+ * How large the pictures are, of a source that can be asked for less.
+ * @param {MediaStream} stream @param {string} choice
+ */
+export function sizeOf(stream, choice) {
+  const { width = 0, height = 0 } = stream.getVideoTracks()[0]?.getSettings() ?? {};
+  return ["camera", "screen"].includes(kindOf(choice)) ? { width, height } : null;
+}
+
+/** Asks for another size; what cannot do it goes on as it is. @param {MediaStream} stream @param {{ width: number, height: number }} size */
+export async function resize(stream, { width, height }) {
+  const wish = { width: { ideal: width }, height: { ideal: height }, ...FPS };
+  await stream
+    .getVideoTracks()[0]
+    ?.applyConstraints(wish)
+    .catch(() => {});
+}
+
 /** @returns {Promise<Choice[]>} */
 export async function listSources() {
   const devices = (await navigator.mediaDevices?.enumerateDevices().catch(() => [])) ?? [];

@@ -23,6 +23,7 @@ export class View {
   start = find("start", HTMLButtonElement);
   source = find("source", HTMLSelectElement);
   retry = find("retry", HTMLButtonElement);
+  mend = find("remedy-do", HTMLButtonElement);
   again = find("again", HTMLButtonElement);
   useCard = find("use-card", HTMLButtonElement);
   startCard = find("start-card", HTMLButtonElement);
@@ -56,8 +57,9 @@ export class View {
    * @param {boolean} more.locked whether the server asked for a token before anything was started
    * @param {ReturnType<typeof import("./source.js").kindOf>} more.asked what is asked for as source
    * @param {string} more.concern what keeps a running picture from being good; empty: nothing
+   * @param {string} more.remedy what the button that helps says; empty: there is none
    */
-  render({ session, status, source }, { seen, locked, asked, concern }) {
+  render({ session, status, source }, { seen, locked, asked, concern, remedy }) {
     const running = session.phase !== "idle" && session.phase !== "failed";
     this.#running = running;
     this.start.textContent = t(running ? "stop" : "start");
@@ -72,7 +74,7 @@ export class View {
     const before = this.#stage.dataset.state;
     this.#stage.dataset.state = name;
     this.#stage.dataset.asked = asked;
-    this.start.classList.toggle("primary", name !== "error"); // there "Try again" is what to press
+    this.start.classList.toggle("primary", name !== "error" && name !== "signin"); // which have one of their own
     if (name === "error" && before !== name && document.fullscreenElement) {
       document.exitFullscreen().catch(() => {}); // it shows the videos alone, and nothing of the error
     }
@@ -80,6 +82,9 @@ export class View {
     setText("state-icon", icon(tone));
     setText("state-word", word);
     setText("state-text", text);
+    if (!remedy && document.activeElement === this.mend) this.start.focus(); // the button is about to go
+    find("remedy", HTMLElement).hidden = !remedy;
+    setText("remedy-do", remedy);
     const overWs = running && session.via === "ws";
     find("badge", HTMLElement).hidden = !overWs;
     find("badge-hint", HTMLElement).hidden = !overWs;

@@ -35,7 +35,7 @@ export default {
 
   "state.idle": "Bereit",
   "state.idle.text": "Dein Bild geht nur an diesen Server und kommt gemalt zurück.",
-  "state.asking": "Quelle",
+  "state.asking": "Du bist dran",
   "state.asking.camera": "Wähle im Fenster des Browsers „Zulassen“.",
   "state.asking.screen": "Wähle im Fenster des Browsers einen Bildschirm oder ein Fenster.",
   "state.asking.file": "Wähle eine Videodatei.",
@@ -78,8 +78,12 @@ export default {
   "concern.loss":
     "Das Netz verliert {percent} % der Pakete: näher an den Router gehen oder ein Kabel nehmen.",
   "concern.camera": "Die Kamera liefert nur {fps} Bilder in der Sekunde: Mehr Licht hilft oft.",
-  "concern.slow":
-    "Der Server malt nur {fps} von {camera} Bildern in der Sekunde: Ein kleineres Bild oder weniger Schritte helfen.",
+  "concern.slow": "Der Server malt nur {fps} von {camera} Bildern in der Sekunde.",
+  "remedy.reopen": "Quelle neu öffnen",
+  "remedy.camera": "Stattdessen {width} × {height} senden",
+  "remedy.steps": "In einem Schritt malen",
+  "remedy.size": "Stattdessen {width} × {height} malen",
+  "remedy.pipeline": "Zu {pipeline} wechseln",
 
   "time.seconds": "{count} s",
   "time.minutes": "{count} min",

@@ -36,7 +36,7 @@ export default {
 
   "state.idle": "Ready",
   "state.idle.text": "Your picture goes to this server only, and comes back painted.",
-  "state.asking": "Source",
+  "state.asking": "Your turn",
   "state.asking.camera": "Choose Allow in the browser's box.",
   "state.asking.screen": "Choose a screen or a window in the browser's box.",
   "state.asking.file": "Choose a video file.",
@@ -77,8 +77,12 @@ export default {
 
   "concern.loss": "The network loses {percent} % of the packets: move closer to the router, or use a cable.",
   "concern.camera": "The camera gives only {fps} pictures a second: more light often helps.",
-  "concern.slow":
-    "The server paints only {fps} of {camera} pictures a second: a smaller size or fewer steps help.",
+  "concern.slow": "The server paints only {fps} of {camera} pictures a second.",
+  "remedy.reopen": "Open the source again",
+  "remedy.camera": "Send {width} × {height} instead",
+  "remedy.steps": "Paint in one step",
+  "remedy.size": "Paint {width} × {height} instead",
+  "remedy.pipeline": "Change to {pipeline}",
 
   "time.seconds": "{count} s",
   "time.minutes": "{count} min",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from tests.e2e.chromium import Server, Watched, chromium
 from tests.media import camera_film
 
 Scheme = Literal["light", "dark"]
+NewPage = Callable[..., Page]
 Open = Callable[..., Watched]
 
 
@@ -36,15 +38,32 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     running.stop()
 
 
-@pytest.fixture
-def browser(playwright: Playwright, film: Path) -> Iterator[Browser]:
-    with chromium(playwright, film) as started:
+@pytest.fixture(scope="module")
+def browser(request: pytest.FixtureRequest, playwright: Playwright, film: Path) -> Iterator[Browser]:
+    """One for a file of tests, with the `FLAGS` that it names; what is of one test only is a page's context."""
+    with chromium(playwright, film, *getattr(request.module, "FLAGS", ())) as started:
         yield started
 
 
 @pytest.fixture
-def open_page(browser: Browser, server: Server) -> Iterator[Open]:
-    """Opens the page in a context of its own; in the end nothing forbidden may have happened in any of them."""
+def new_page(browser: Browser) -> Iterator[NewPage]:
+    """Opens an empty page in a context of its own, with the options that are given.
+
+    It is closed in the end, or it would go on streaming beside all that follow.
+    """
+    with ExitStack() as stack:
+
+        def new(where: Browser = browser, **options: object) -> Page:
+            context = where.new_context(**options)  # type: ignore[arg-type]
+            stack.callback(context.close)
+            return context.new_page()
+
+        yield new
+
+
+@pytest.fixture
+def open_page(new_page: NewPage, browser: Browser, server: Server) -> Iterator[Open]:
+    """Opens the page; in the end nothing forbidden may have happened in any of them."""
     pages = []
 
     def open_(
@@ -53,29 +72,29 @@ def open_page(browser: Browser, server: Server) -> Iterator[Open]:
         where: Browser = browser,
         scheme: Scheme = "dark",
         before: Callable[[Page], object] = lambda page: None,
-        ready: str = "#setting-prompt",
-        locale: str | None = None,
+        script: str = "",
+        path: str = "",
+        ready: str = "#looks",
         viewport: ViewportSize | None = None,
-        reduced_motion: Literal["reduce"] | None = None,
+        **options: object,
     ) -> Watched:
-        """`before` is done to the page before it loads; it is there when `ready` can be seen."""
-        permissions = ["camera"] if granted else []
-        context = where.new_context(
-            permissions=permissions,
+        """`before` is done to the page, and `script` runs in it, before it loads; it is there when `ready` can be
+        seen. More `options` are those of a context."""
+        page = new_page(
+            where,
+            permissions=["camera", "clipboard-read", "clipboard-write"] if granted else [],
             color_scheme=scheme,
-            locale=locale,
             viewport=viewport or {"width": 1280, "height": 800},
-            reduced_motion=reduced_motion,
+            **options,
         )
-        page = context.new_page()
         watched = Watched(page, at.url)
         pages.append(watched)
+        if script:
+            page.add_init_script(script)
         before(page)
-        page.goto(at.url)
+        page.goto(f"{at.url}/{path}")
         page.wait_for_selector(ready)
         return watched
 
     yield open_
-    for watched in pages:  # a page that stays would go on streaming beside all that follow
-        watched.page.context.close()
     assert [offence for watched in pages for offence in watched.offences] == []

@@ -5,7 +5,6 @@ The camera is a film of a person (`tests/media.py`). Pictures of the page are le
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -94,6 +93,7 @@ def test_a_blocked_camera_is_explained_and_the_test_card_helps(open_page: Open) 
     watched.page.click("#start")
     expect(watched.page.locator("#trouble")).to_contain_text("The camera is blocked for this page.")
     watched.page.click("#use-card")
+    expect(watched.page.locator("#start")).to_be_focused()
     watched.until_live()
     expect(watched.page.locator("#trouble")).to_be_hidden()
 
@@ -106,23 +106,35 @@ def test_a_missing_camera_is_explained(open_page: Open, playwright: Playwright) 
         watched.until_state("Stopped")
 
 
-@pytest.mark.parametrize("end", [Server.stop, Server.kill])
-def test_a_server_that_comes_back_is_found_again_with_the_settings(
-    open_page: Open, tmp_path: Path, end: Callable[[Server], None]
-) -> None:
+def test_a_server_that_comes_back_is_found_again_with_the_settings(open_page: Open, tmp_path: Path) -> None:
     with ExitStack() as stack:
         server = Server(tmp_path / "log", "--pipeline", "identity")
         stack.callback(server.stop)
         server.start()
         watched = open_page(server)
         watched.start()
-        watched.say("a fox in the snow")
-        end(server)
-        watched.until_state("Reconnecting")
-        expect(watched.page.locator("#countdown")).to_contain_text("Try")
+        for end, prompt in ((server.stop, "a fox in the snow"), (server.kill, "an owl in the snow")):
+            watched.say(prompt)
+            end()
+            watched.until_state("Reconnecting")
+            expect(watched.page.locator("#countdown")).to_contain_text("Try")
+            server.start()
+            watched.until_live()
+            expect(watched.page.locator("#setting-prompt")).to_have_value(prompt)
+
+
+def test_who_comes_to_a_full_server_waits_in_line_for_the_place(open_page: Open, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        server = Server(tmp_path / "log", "--pipeline", "identity", "--max-sessions", "1")
+        stack.callback(server.stop)
         server.start()
-        watched.until_live()
-        expect(watched.page.locator("#setting-prompt")).to_have_value("a fox in the snow")
+        first, second = open_page(server), open_page(server)
+        first.start()
+        second.page.click("#start")
+        expect(second.page.locator("#state")).to_contain_text("In line You are number 1 in line", timeout=10_000)
+        second.wait_frames(2)  # of its own camera
+        first.page.click("#start")
+        second.until_live()
 
 
 def test_settings_outlive_a_reload_and_refused_ones_do_not_stop_the_start(open_page: Open) -> None:

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from run import ROOT
-from tests.e2e.chromium import EXECUTABLE, Grab, Server, Watched, chromium, difference, until
+from tests.e2e.chromium import EXECUTABLE, Grab, Server, Watched, difference, until
+from tests.e2e.conftest import Open
 from tests.media import camera_film
 
 pytestmark = [
@@ -62,19 +63,8 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return camera_film(tmp_path_factory.mktemp("film"), still=True)
 
 
-@pytest.fixture
-def watched(server: Server, film: Path) -> Iterator[Watched]:
-    with sync_playwright() as playwright, chromium(playwright, film) as browser:
-        context = browser.new_context(permissions=["camera"], viewport={"width": 1280, "height": 800})
-        context.add_init_script(f"localStorage.setItem('live-diffusion.settings', '{json.dumps(STRONG)}')")
-        watched = Watched(context.new_page(), server.url)
-        watched.page.goto(server.url)
-        watched.page.wait_for_selector("#setting-prompt")
-        yield watched
-        assert watched.offences == []
-
-
-def test_the_camera_comes_back_painted_and_obeys_prompt_and_steps(watched: Watched) -> None:
+def test_the_camera_comes_back_painted_and_obeys_prompt_and_steps(open_page: Open) -> None:
+    watched = open_page(script=f"localStorage.setItem('live-diffusion.settings', '{json.dumps(STRONG)}')")
     page = watched.page
     watched.start()
     assert page.inner_text("#painter") == "Diffusion tiny-sd0 (CPU)"

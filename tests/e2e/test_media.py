@@ -6,14 +6,14 @@ back should be what was drawn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
-from tests.e2e.chromium import EXECUTABLE, Server, chromium
+from tests.e2e.chromium import EXECUTABLE, Server
+from tests.e2e.conftest import NewPage
 
 pytestmark = [
     pytest.mark.slow,
@@ -82,11 +82,10 @@ CALL = """async ([width, height, bars]) => {
 
 
 @pytest.fixture
-def page(server: Server) -> Iterator[Page]:
-    with sync_playwright() as playwright, chromium(playwright, None) as browser:
-        page = browser.new_page()
-        page.goto(server.url)
-        yield page
+def page(new_page: NewPage, server: Server) -> Page:
+    page = new_page()
+    page.goto(server.url)
+    return page
 
 
 def call(page: Page, width: int, height: int) -> dict[str, Any]:

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from playwright.sync_api import Page, sync_playwright
 
-from tests.e2e.chromium import EXECUTABLE, Server, Watched, chromium
+from tests.e2e.chromium import EXECUTABLE
+from tests.e2e.conftest import Open
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium here; on Debian: apt-get install chromium"),
 ]
+
+SERVER = ("--pipeline", "identity")
+LENGTH_MS = 1500
 
 # The file system of the origin stands for the user's disk: the same handles, without the dialog.
 RECORD = """async ([mimeType, extension, toDisk, ms]) => {
@@ -49,32 +50,18 @@ RECORD = """async ([mimeType, extension, toDisk, ms]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    server = Server(tmp_path_factory.mktemp("server") / "log", "--pipeline", "identity")
-    server.start()
-    try:
-        with sync_playwright() as playwright, chromium(playwright, None) as browser:
-            page = browser.new_page()
-            watched = Watched(page, server.url)
-            page.goto(server.url)
-            yield page
-            assert watched.offences == []
-    finally:
-        server.stop()
-
-
 @pytest.mark.parametrize("to_disk", [False, True], ids=["memory", "disk"])
 @pytest.mark.parametrize(
     ("mime_type", "extension"),
     [("video/mp4;codecs=avc1.42E01F", "mp4"), ("video/webm;codecs=vp9", "webm"), ("video/webm;codecs=vp8", "webm")],
 )
 def test_the_file_plays_and_is_as_long_as_was_recorded(
-    page: Page, mime_type: str, extension: str, to_disk: bool, tmp_path: Path
+    open_page: Open, mime_type: str, extension: str, to_disk: bool
 ) -> None:
+    page = open_page().page
     if not page.evaluate("type => MediaRecorder.isTypeSupported(type)", mime_type):
         pytest.skip(f"this Chromium cannot record {mime_type}")
-    reason, on_disk, elapsed_ms, text = page.evaluate(RECORD, [mime_type, extension, to_disk, 2500])
+    reason, on_disk, elapsed_ms, text = page.evaluate(RECORD, [mime_type, extension, to_disk, LENGTH_MS])
     assert reason == "stopped"
     assert on_disk is to_disk
     with av.open(io.BytesIO(base64.b64decode(text)), "r") as container:

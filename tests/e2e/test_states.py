@@ -7,12 +7,11 @@ and all else come from a real server. Pictures of the states are left in `artifa
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, Route, expect
+from playwright.sync_api import Page, Playwright, Route, expect
 
 from run import ROOT
 from tests.e2e.chromium import EXECUTABLE, NO_WEBRTC, Server, Talk, Watched, chromium, guarded, until
@@ -28,26 +27,14 @@ ARTIFACTS = ROOT / "artifacts"
 BYTES = {"stage": "download", "done": 1.2e9, "total": 2.4e9, "unit": "bytes", "eta_s": 40.0}
 
 
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright, film: Path) -> Iterator[Browser]:
-    with chromium(playwright, film) as started:
-        yield started
-
-
-def refusing(error: str) -> Callable[[Page], object]:
-    """A camera that fails as getUserMedia can."""
-    script = f"navigator.mediaDevices.getUserMedia = async () => {{ throw new DOMException('x', '{error}') }}"
-    return lambda page: page.add_init_script(script)
-
-
 def talking(page: Page) -> Talk:
     page.add_init_script(NO_WEBRTC)
     return Talk(page)
 
 
-def open_talking(open_page: Open, locale: str | None = None) -> tuple[Watched, Talk]:
+def open_talking(open_page: Open, **options: object) -> tuple[Watched, Talk]:
     talks: list[Talk] = []
-    watched = open_page(before=lambda page: talks.append(talking(page)), locale=locale)
+    watched = open_page(before=lambda page: talks.append(talking(page)), **options)
     watched.start()
     return watched, talks[0]
 
@@ -64,31 +51,84 @@ def accessible(watched: Watched, name: str) -> None:
         assert watched.axe() == []
 
 
-@pytest.mark.parametrize(
-    ("name", "changes", "said"),
-    [
-        ("queued", {"state": "queued", "place": 2, "wait_s": 40}, ["In line", "number 2 in line", "About 40 s"]),
-        ("loading", {"state": "loading", "progress": BYTES}, ["Loading", "Download: 1.2 of 2.4 GB, about 40 s left"]),
-        ("degraded", {"state": "degraded", "message": "No pipeline could be loaded."}, ["Limited", "No pipeline"]),
-        ("degraded", {"state": "passthrough", "message": ""}, ["Unpainted", "unpainted for now"]),
-        ("degraded", {"state": "no_input", "message": ""}, ["No picture", "No camera picture reaches the server"]),
-        ("draining", {"state": "draining", "retry_in_s": 20}, ["Restarting", "reconnect", "within 20 s"]),
-        ("live", {"state": "running"}, ["Live"]),
-    ],
-    ids=lambda value: value.get("state") if isinstance(value, dict) else None,
+ALL_WELL = {"reason": None, "message": "", "place": None, "wait_s": None, "progress": None, "retry_in_s": None}
+STATES: tuple[tuple[str, dict[str, Any], list[str]], ...] = (
+    ("queued", {"state": "queued", "place": 2, "wait_s": 40}, ["In line", "number 2 in line", "About 40 s"]),
+    ("loading", {"state": "loading", "progress": BYTES}, ["Loading", "Download: 1.2 of 2.4 GB, about 40 s left"]),
+    ("degraded", {"state": "degraded", "message": "No pipeline could be loaded."}, ["Limited", "No pipeline"]),
+    ("degraded", {"state": "passthrough"}, ["Unpainted", "unpainted for now"]),
+    ("degraded", {"state": "no_input"}, ["No picture", "No camera picture reaches the server"]),
+    ("draining", {"state": "draining", "retry_in_s": 20}, ["Restarting", "reconnect", "within 20 s"]),
+    ("live", {"state": "running"}, ["Live"]),
 )
-def test_a_state_of_the_server(open_page: Open, name: str, changes: dict[str, Any], said: list[str]) -> None:
+
+
+def test_every_state_of_the_server(open_page: Open) -> None:
     watched, talk = open_talking(open_page)
-    talk.is_now(**changes)
-    expect(watched.page.locator("#stage")).to_have_attribute("data-state", name)
-    for text in said:
-        expect(watched.page.locator("#state")).to_contain_text(text)
-    accessible(watched, changes["state"])
+    for name, changes, said in STATES:
+        talk.is_now(**ALL_WELL | changes)
+        expect(watched.page.locator("#stage")).to_have_attribute("data-state", name)
+        for text in said:
+            expect(watched.page.locator("#state")).to_contain_text(text)
+        accessible(watched, changes["state"])
+
+
+COUNT_OPENED = """
+  globalThis.opened = 0;
+  const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = (wish) => { opened += 1; return open(wish); };
+"""
+
+
+def test_what_this_side_can_mend_takes_one_press(open_page: Open) -> None:
+    watched, talk = open_talking(open_page, script=COUNT_OPENED)
+    page, remedy = watched.page, watched.page.locator("#remedy-do")
+    expect(remedy).to_be_hidden()
+    talk.is_now(state="no_input", reason="no_input", message="")
+    expect(remedy).to_have_text("Open the source again")
+    remedy.click()
+    until("the camera is opened again", lambda: page.evaluate("opened") == 2)
+    talk.is_now(state="passthrough", reason="apply_failed", message="Nothing can be painted with these settings.")
+    expect(remedy).to_have_text("Back to the server's defaults")
+    accessible(watched, "refused")
+    remedy.click()
+    until("the defaults are sent", lambda: any(m["data"].get("steps") == 1 for m in talk.heard))
+    talk.is_now(state="degraded", reason="model_load_failed", message="No pipeline could be loaded.")
+    expect(remedy).to_be_hidden()
+    talk.is_now(state="running", reason=None, message="")
+    talk.say("stats", stages_ms={}, fps_in=30, fps_out=2, dropped={})
+    expect(page.locator("#state")).to_contain_text("paints only 2 of 30 pictures", timeout=10_000)
+    expect(remedy).to_have_text("Paint in one step")
+    remedy.focus()
+    page.keyboard.press("Enter")
+    until("it is sent", lambda: talk.heard[-1]["data"] == {"steps": 1})
+    watched.until_state("Live")
+    expect(page.locator("#start")).to_be_focused()
+
+
+def test_a_camera_that_is_slow_is_asked_for_less(open_page: Open) -> None:
+    slow = """
+      const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = async (wish) => {
+        const stream = await open(wish);
+        await stream.getVideoTracks()[0].applyConstraints({ frameRate: { max: 5 } });
+        return stream;
+      };"""
+    watched = open_page(script=slow)
+    watched.start()
+    expect(watched.page.locator("#state")).to_contain_text("The camera gives only", timeout=20_000)
+    assert watched.axe() == []
+    remedy = watched.page.locator("#remedy-do")
+    expect(remedy).to_contain_text("320")
+    remedy.click()
+    width = "document.getElementById('result').videoWidth"
+    until("the camera sends less", lambda: watched.page.evaluate(width) == 320)
+    watched.until_state("Live")
 
 
 def test_before_start_and_while_the_browser_asks(open_page: Open) -> None:
     never = "navigator.mediaDevices.getUserMedia = () => new Promise(() => {})"
-    watched = open_page(before=lambda page: page.add_init_script(never))
+    watched = open_page(script=never)
     expect(watched.page.locator("#state")).to_contain_text("Ready Your picture goes to this server only")
     accessible(watched, "idle")
     watched.page.click("#start")
@@ -109,32 +149,40 @@ def test_a_connection_that_takes_long_says_so(open_page: Open) -> None:
         route.abort()
 
 
-@pytest.mark.parametrize(
-    ("error", "text", "fix"),
-    [
-        ("NotAllowedError", "The camera is blocked for this page.", "choose Allow"),
-        ("SecurityError", "This browser does not let pages use the camera.", "browser's settings"),
-        ("NotFoundError", "No camera was found.", "Plug one in"),
-        ("NotReadableError", "Another program is using the camera.", "Close the call"),
-        ("AbortError", "The camera stopped while it was being opened.", "Unplug it"),
-        ("OverconstrainedError", "This camera is not there any more", "another camera"),
-        ("UnknownError", "The camera could not be opened.", "another camera"),
-    ],
-)
-def test_a_camera_that_fails(open_page: Open, error: str, text: str, fix: str) -> None:
-    watched = open_page(before=refusing(error))
-    watched.page.click("#start")
-    trouble = watched.page.locator("#trouble")
-    expect(trouble).to_contain_text(text)
-    expect(trouble).to_contain_text(fix)
-    expect(watched.page.locator("#trouble-message")).to_be_focused()
-    watched.until_state("Stopped")
-    if error == "NotReadableError":
-        accessible(watched, "error")
-    watched.page.click("#use-card")
-    expect(watched.page.locator("#start")).to_be_focused()
-    watched.until_live()
-    expect(trouble).to_be_hidden()
+SOURCES_FAIL = """
+  const fail = async () => { throw new DOMException("x", globalThis.refusal); };
+  navigator.mediaDevices.getUserMedia = navigator.mediaDevices.getDisplayMedia = fail;
+  HTMLInputElement.prototype.click = function () { this.dispatchEvent(new Event("cancel")); };
+  HTMLCanvasElement.prototype.captureStream = () => { throw new TypeError("no canvas"); };
+"""
+
+
+def test_each_way_that_a_source_fails_is_explained(open_page: Open) -> None:
+    watched = open_page(script=SOURCES_FAIL)
+    page, trouble = watched.page, watched.page.locator("#trouble")
+    camera = page.input_value("#source")
+    for source, error, text, fix in (
+        (camera, "NotAllowedError", "The camera is blocked for this page.", "choose Allow"),
+        (camera, "SecurityError", "This browser does not let pages use the camera.", "browser's settings"),
+        (camera, "NotFoundError", "No camera was found.", "Plug one in"),
+        (camera, "AbortError", "The camera stopped while it was being opened.", "Unplug it"),
+        (camera, "OverconstrainedError", "This camera is not there any more", "another camera"),
+        (camera, "UnknownError", "The camera could not be opened.", "another camera"),
+        (camera, "NotReadableError", "Another program is using the camera.", "Close the call"),
+        ("screen", "NotAllowedError", "The screen was not shared.", "choose a screen or a window"),
+        ("screen", "NotReadableError", "The screen could not be captured.", "Allow screen recording"),
+        ("video-file", "", "No video file was chosen.", "choose one"),
+        ("test-card", "", "Something in this page went wrong: TypeError: no canvas", "Reload the page"),
+    ):
+        page.evaluate("name => { globalThis.refusal = name; }", error)
+        page.select_option("#source", source)
+        page.click("#start")
+        expect(trouble).to_contain_text(text)
+        expect(trouble).to_contain_text(fix)
+        expect(page.locator("#trouble-message")).to_be_focused()
+        watched.until_state("Stopped")
+        if error == "NotReadableError" and source == camera:
+            accessible(watched, "error")
 
 
 def test_a_camera_that_is_taken_away(open_page: Open) -> None:
@@ -151,7 +199,7 @@ def test_a_screen_that_is_shared_no_more(open_page: Open) -> None:
       stream.getVideoTracks()[0].getSettings = () => ({ displaySurface: "window" });
       return stream;
     }"""
-    watched = open_page(before=lambda page: (page.add_init_script(screen), talking(page)))
+    watched = open_page(script=screen, before=talking)
     watched.page.select_option("#source", "screen")
     watched.start()
     watched.page.evaluate(
@@ -214,14 +262,16 @@ def test_a_server_that_was_never_there(open_page: Open, server: Server) -> None:
 
 
 def test_no_way_for_pictures_at_all(open_page: Open) -> None:
-    def block(page: Page) -> None:
-        page.add_init_script(NO_WEBRTC)
-        page.route_web_socket("**/ws?*", lambda socket: socket.close())
-
-    watched = open_page(before=block)
-    watched.page.click("#start")
-    expect(watched.page.locator("#trouble")).to_contain_text("connection", timeout=20_000)
+    watched = open_page(
+        script=NO_WEBRTC, before=lambda page: page.route_web_socket("**/ws?*", lambda socket: socket.close())
+    )
+    page, trouble = watched.page, watched.page.locator("#trouble")
+    page.click("#start")
+    expect(trouble).to_contain_text("Neither the video link nor the web connection", timeout=20_000)
     watched.until_state("Stopped")
+    page.evaluate("delete globalThis.WebSocket")
+    page.click("#start")
+    expect(trouble).to_contain_text("This browser can neither send video nor open a web connection.")
 
 
 def test_blocked_udp_gives_way_to_the_web_connection(open_page: Open, playwright: Playwright, film: Path) -> None:
@@ -456,22 +506,23 @@ def test_who_asks_for_less_motion_gets_less_flicker(open_page: Open) -> None:
     expect(page.locator("#soften")).not_to_be_checked()
 
 
-@pytest.mark.parametrize(("width", "height"), [(320, 640), (320, 256)], ids=["320px", "400%"])
-def test_nothing_is_lost_in_a_small_window(open_page: Open, width: int, height: int) -> None:
-    watched = open_page(viewport={"width": width, "height": height})
+def test_nothing_is_lost_in_a_small_window(open_page: Open) -> None:
+    watched = open_page(viewport={"width": 320, "height": 640})
     page = watched.page
     watched.start()
     for details in page.locator("details").all():
         details.evaluate("element => { element.open = true; }")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    too_wide = page.evaluate(
-        """() => [...document.querySelectorAll("body *")].filter((element) => {
-          const { right, width } = element.getBoundingClientRect();
-          return width > 1 && right > innerWidth + 1;
-        }).map((element) => element.outerHTML.slice(0, 80))"""
-    )
-    assert too_wide == []
-    assert watched.axe() == []
+    for height in (640, 256):  # a phone; 1280 by 1024 at 400 %
+        page.set_viewport_size({"width": 320, "height": height})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        too_wide = page.evaluate(
+            """() => [...document.querySelectorAll("body *")].filter((element) => {
+              const { right, width } = element.getBoundingClientRect();
+              return width > 1 && right > innerWidth + 1;
+            }).map((element) => element.outerHTML.slice(0, 80))"""
+        )
+        assert too_wide == []
+        assert watched.axe() == []
 
 
 def test_the_smallest_page_of_the_documents_works(open_page: Open) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import Page, Route
 
 from run import ROOT
-from tests.e2e.chromium import EXECUTABLE, Server, chromium, until
+from tests.e2e.chromium import EXECUTABLE, Server, until
+from tests.e2e.conftest import NewPage
 
 MODULES = ROOT / "node_modules"
 pytestmark = [
@@ -82,12 +82,11 @@ EYEVINN = f"""async () => {{
 
 
 @pytest.fixture
-def page(server: Server) -> Iterator[Page]:
-    with sync_playwright() as playwright, chromium(playwright, None) as browser:
-        page = browser.new_page()
-        page.route("**/npm/*", serve)
-        page.goto(server.url)
-        yield page
+def page(new_page: NewPage, server: Server) -> Page:
+    page = new_page()
+    page.route("**/npm/*", serve)
+    page.goto(server.url)
+    return page
 
 
 def serve(route: Route) -> None:

@@ -10,10 +10,13 @@ import json
 import os
 import signal
 import sys
+import time
 
 from aiohttp import web, web_app
 
 from tests.fakes.fault_backend import add_entries
+from tests.fakes.footprint import Footprint
+from tests.fakes.rtc_client import RtcClient
 from webrtc_server.config import Config
 from webrtc_server.sessions.manager import SessionManager
 from webrtc_server.web import openapi, tls
@@ -96,6 +99,19 @@ class RunningServer:
         await self._runner.cleanup()
         assert self.undocumented == set()
         web_app._cached_build_middleware.cache_clear()  # it would keep this application, and all its parts, alive
+
+
+async def at_rest(server: RunningServer) -> tuple[int, Footprint]:
+    """How many tasks there are and what the process holds, once all is there that is made on demand and kept."""
+    async with RtcClient(server.url, 320, 240) as warm_up:
+        await warm_up.frames(2)
+    executor_threads = (os.cpu_count() or 1) + 4
+    await asyncio.gather(*(asyncio.to_thread(time.sleep, 0.1) for _ in range(executor_threads)))
+    async with asyncio.timeout(20):
+        while server.manager.sessions:
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.5)  # what ends with a session ends aside
+    return len(asyncio.all_tasks()), Footprint.take()
 
 
 async def main() -> None:

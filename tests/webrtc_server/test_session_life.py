@@ -18,9 +18,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.conftest import StartServer
-from tests.fakes.footprint import Footprint, leaked
+from tests.fakes.footprint import leaked
 from tests.fakes.rtc_client import OfferRefused, RtcClient
-from tests.webrtc_server.test_websocket import Client, as_file, client_of, scene
+from tests.fakes.server import at_rest
+from tests.webrtc_server.test_websocket import Client, as_file, client_of, processed, scene
 from webrtc_server import limits
 from webrtc_server.policy import deadlines
 from webrtc_server.policy.admission import Place
@@ -37,13 +38,6 @@ async def until(happened: Callable[[], object], timeout: float = 20) -> None:
     async with asyncio.timeout(timeout):
         while not happened():
             await asyncio.sleep(0.02)
-
-
-async def processed(client: Client) -> bool:
-    """Whether a picture sent now comes back painted."""
-    await client.socket.send(as_file(scene()))
-    description, _ = await client.picture()
-    return bool(description["processed"])
 
 
 async def close_code(client: Client) -> int:
@@ -629,11 +623,7 @@ async def test_socket_of_a_client_that_does_not_read_is_cut(
 
 async def test_session_ended_at_any_moment_of_connecting_leaves_nothing(start_server: StartServer) -> None:
     server = await start_server("identity")
-    async with RtcClient(server.url, 320, 240) as warm_up:
-        await warm_up.frames(2)
-    await until(lambda: not server.manager.sessions)
-    await asyncio.sleep(0.5)
-    tasks, before = len(asyncio.all_tasks()), Footprint.take()
+    tasks, before = await at_rest(server)
     for step in range(8):
         async with RtcClient(server.url, 320, 240):
             await asyncio.sleep(step * 0.02)

@@ -68,6 +68,13 @@ async def client_of(url: str, query: str = "") -> AsyncIterator[Client]:
         yield Client(socket)
 
 
+async def processed(client: Client) -> bool:
+    """Whether a picture sent now comes back painted."""
+    await client.socket.send(as_file(scene(64, 48)))
+    description, _ = await client.picture()
+    return bool(description["processed"])
+
+
 def difference(a: Image.Image, b: Image.Image) -> float:
     return float(np.abs(np.asarray(a.convert("RGB"), int) - np.asarray(b.convert("RGB"), int)).mean())
 

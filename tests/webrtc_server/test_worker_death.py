@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -21,9 +20,10 @@ from websockets.sync.client import connect as connect_sync
 
 from pipeline.settings import Settings
 from tests.conftest import StartServer
-from tests.fakes.footprint import Footprint, leaked
+from tests.fakes.footprint import leaked
 from tests.fakes.rtc_client import RtcClient
-from tests.webrtc_server.test_websocket import Client, as_file, client_of, scene
+from tests.fakes.server import at_rest
+from tests.webrtc_server.test_websocket import Client, as_file, client_of, processed, scene
 
 pytestmark = pytest.mark.logs_errors("has lost its device|is stalled|hangs and is killed")
 SLOW = pytest.mark.slow
@@ -137,24 +137,13 @@ async def test_lost_device_costs_a_worker_and_nothing_else(start_server: StartSe
         before = len(client.received)
         await client.until(lambda: any(frame.number is None for frame in client.received[before + 3 :]))
         assert client.pc.connectionState == "connected"
-        processed = False
-        while not processed:
-            await other.socket.send(as_file(scene()))
-            description, _ = await other.picture()
-            processed = description["processed"]
+        await until_painted(other)
     assert server.worker_restarts >= 1
-
-
-async def painted(client: Client) -> bool:
-    """Whether a picture sent now comes back painted."""
-    await client.socket.send(as_file(scene(64, 48)))
-    description, _ = await client.picture()
-    return bool(description["processed"])
 
 
 async def until_painted(client: Client, timeout: float = 20) -> None:
     async with asyncio.timeout(timeout):
-        while not await painted(client):
+        while not await processed(client):
             await asyncio.sleep(0.02)
 
 
@@ -248,7 +237,7 @@ async def test_who_is_deadly_from_the_start_is_left_alone_until_other_settings_c
             assert "again and again" in status["message"]
             await until_painted(other)
             await client.frames(20)
-            assert await painted(other)
+            assert await processed(other)
             assert server.worker_restarts == 2
             client.send("settings", {"prompt": "fine"}, "mended")
             assert (await client.message("settings_applied", id="mended"))["version"] == 1
@@ -275,7 +264,7 @@ async def test_who_is_deadly_is_so_after_a_reload_too(
             assert (await again.message("status"))["reason"] == "apply_failed"
             await server.worker_is("ready")
             for _ in range(3):
-                assert not await painted(again)  # and at once: nobody is about to take it
+                assert not await processed(again)  # and at once: nobody is about to take it
             assert server.worker_restarts == 2
             await again.send("settings", {"prompt": "fine"})
             await again.message("settings_applied")
@@ -353,7 +342,7 @@ async def test_a_late_answer_is_no_second_one_and_gives_its_slot_back(start_serv
         await client.send("settings", {"prompt": "fine"})
         await client.message("settings_applied")
         for _ in range(5):
-            assert await painted(client)
+            assert await processed(client)
         [session] = server.manager.sessions.values()
         assert session.statistics.dropped["too_late"] == 1
         assert session.stats(time.monotonic()).queues == {"waiting": 0, "in_flight": 0}
@@ -421,7 +410,7 @@ async def test_a_pipeline_that_hangs_while_it_loads_is_given_up(
     monkeypatch.setattr("pipeline.policy.supervision.LOAD_TIMEOUT", 3.0)
     async with client_of(server.url) as client:
         for _ in range(12):
-            assert await painted(client)
+            assert await processed(client)
         await client.send("settings", {"pipeline": "fault"}, "choice")
         error = await client.message("error")
         assert error["code"] == "apply_failed"
@@ -459,16 +448,12 @@ def test_a_killed_server_takes_its_worker_along_whatever_it_is_stuck_in(prompt: 
 
 async def test_twenty_connections_leave_nothing_behind(start_server: StartServer) -> None:
     server = await start_server("identity")
-    async with RtcClient(server.url) as warm_up:
-        await warm_up.frames(2)
-    executor_threads = (os.cpu_count() or 1) + 4  # made on demand, and kept
-    await asyncio.gather(*(asyncio.to_thread(time.sleep, 0.1) for _ in range(executor_threads)))
-    tasks, before = asyncio.all_tasks(), Footprint.take()
+    tasks, before = await at_rest(server)
     for _ in range(20):
         async with RtcClient(server.url, fps=60) as client:
             await client.frames(2)
         while server.manager.sessions:
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.5)
-    assert len(asyncio.all_tasks()) == len(tasks)
+    assert len(asyncio.all_tasks()) == tasks
     assert not leaked(before)
