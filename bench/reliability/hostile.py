@@ -144,7 +144,8 @@ async def fuzz(scale: Scale) -> Row:
             process.kill()
             await process.wait()
             failed.append(f"{target} (never ended)")
-    measured = f"{seconds} s or up to {messages} messages each of {', '.join(FUZZ_TARGETS)}: {', '.join(failed) or 'none'} failed"
+    targets, failures = ", ".join(FUZZ_TARGETS), ", ".join(failed) or "none"
+    measured = f"{seconds} s or up to {messages} messages each of {targets}: {failures} failed"
     return row("P11", P11_TARGET, measured, [not failed], failed=failed, seconds=seconds, messages=messages)
 
 
