@@ -31,6 +31,7 @@ VENV = ROOT / ".venv"
 TORCH = "torch==2.13.0"
 CURRENT = "requirements-diffusion-current.txt"
 BROWSER_TESTS = "tests/e2e"
+TIMED_TESTS = "tests/e2e/test_targets.py"  # so these have the machine to themselves
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -211,8 +212,9 @@ def test(pytest_arguments: list[str]) -> int:
     if pytest_arguments:  # who asks for some tests has no use for minutes of others
         steps.run("tests", *python, "pytest", *pytest_arguments)
         return steps.summary()
-    with steps.beside("browser tests", *python, "pytest", BROWSER_TESTS):
+    with steps.beside("browser tests", *python, "pytest", BROWSER_TESTS, f"--ignore={TIMED_TESTS}"):
         steps.run("tests", *python, "pytest", f"--ignore={BROWSER_TESTS}")
+    steps.run("targets", *python, "pytest", TIMED_TESTS)
     with steps.beside("promises", *python, "bench.reliability", "--fast"):
         if engine:
             current_diffusion(steps)

@@ -295,8 +295,9 @@ def test_all_checks_run_in_order_and_arguments_reach_pytest(
     monkeypatch.setattr(run, "prepare", lambda steps: engine)
     monkeypatch.setattr(run, "page", lambda steps: None)
     assert run.test([]) == 7
-    tests = [command[4:] for command in commands if "tests" in command[0]]
-    assert tests == [("tests/e2e",), ("--ignore=tests/e2e",)]
+    tests = [command[4:] for command in commands if command[0] in ("tests", "browser tests", "targets")]
+    targets = "tests/e2e/test_targets.py"
+    assert tests == [("tests/e2e", f"--ignore={targets}"), ("--ignore=tests/e2e",), (targets,)]
     assert ("promises", sys.executable, "-m", "bench.reliability", "--fast") in commands
     if engine:
         python = run.python_of(Path(sys.prefix) / "current-diffusion")
