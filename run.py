@@ -43,6 +43,7 @@ def main() -> None:
         sys.exit(test(arguments[1:]))
     install("requirements.txt")
     if not (ROOT / ".env").exists():
+        (ROOT / ".env").touch(0o600)  # for its owner alone: it is the place for secrets
         shutil.copyfile(ROOT / ".env.example", ROOT / ".env")
         note("Wrote .env from .env.example: the place for your own defaults.")
     gpu = nvidia_gpu()

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants, hf_hub_download, scan_cache_dir
@@ -235,10 +235,15 @@ def remove(source: Source) -> None:
     """
     cache = _cache_of(source.repo)
     if any(path.name != source.revision for path in (cache / "snapshots").glob("*")):  # other programs' perhaps
-        scan_cache_dir(models_folder()).delete_revisions(source.revision).execute()
+        scan = scan_cache_dir(models_folder())
+        # The client takes the first repository that has the commit, and copies of one on the hub share theirs.
+        own = frozenset(one for one in scan.repos if one.repo_path.resolve() == cache.resolve())
+        replace(scan, repos=own).delete_revisions(source.revision).execute()
+        if (cache / "snapshots" / source.revision).exists():  # of what it cannot read it only warns
+            raise OSError(errno.EIO, "the cache is not as the hub's client made it", str(cache))
     else:
         shutil.rmtree(cache)
-    shutil.rmtree(models_folder() / ".locks" / cache.name, ignore_errors=True)
+        shutil.rmtree(models_folder() / ".locks" / cache.name, ignore_errors=True)
 
 
 def _text(path: Path) -> str:

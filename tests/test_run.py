@@ -78,6 +78,7 @@ def test_a_first_start_installs_writes_env_and_starts(
     assert command == (sys.executable, "-m", "webrtc_server", "serve", "--port", "9000", "--no-browser")
     assert pip == [("install", "--quiet", "-r", "requirements.txt")]
     assert (checkout / ".env").read_text() == (checkout / ".env.example").read_text()
+    assert (checkout / ".env").stat().st_mode & 0o777 == 0o600
     assert "No NVIDIA GPU found" in capsys.readouterr().err
 
 

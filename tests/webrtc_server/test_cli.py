@@ -359,5 +359,7 @@ def test_config_init_writes_a_file_and_never_over_one(
     assert run(monkeypatch, "config", "init", *arguments) == 2
     assert capsys.readouterr().err == f"error: {name} is there already; --force writes over it\n"
     assert Path(name).read_text() == "# mine\n"
+    Path(name).chmod(0o644)
     assert run(monkeypatch, "config", "init", "--force", *arguments) == 0
     assert Path(name).read_text() == written
+    assert Path(name).stat().st_mode & 0o777 == 0o600

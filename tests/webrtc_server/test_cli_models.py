@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +112,34 @@ def test_what_two_models_share_goes_with_the_last(hub: Hub, place: Path) -> None
     assert (place / "models--madebyollin--taesd").exists()
     assert run("rm", "sd15-lcm", "-y")[0] == 0
     assert not (place / "models--madebyollin--taesd").exists()
+
+
+@NEEDS_CLIENT
+def test_a_copy_of_the_same_commit_stays_with_its_owner(hub: Hub, place: Path) -> None:
+    """Under some name that the scan has before and some that it has after: its order is a set's."""
+    with hub:
+        assert run("pull", "sd-turbo")[0] == 0
+    own = folder_of(place, TURBO)
+    (own / "snapshots" / ("0" * 40)).mkdir()
+    copies = [place / f"models--copy{n}--sd-turbo" for n in range(8)]
+    for copy in copies:
+        shutil.copytree(own, copy, symlinks=True)
+    (place / ".locks" / own.name).mkdir(parents=True, exist_ok=True)
+    assert run("rm", "sd-turbo", "-y")[0] == 0
+    assert not (own / "snapshots" / TURBO.base.revision).exists()
+    assert all((copy / "snapshots" / TURBO.base.revision).exists() for copy in copies)
+    assert (place / ".locks" / own.name).exists()  # of the commits that stay
+
+
+@NEEDS_CLIENT
+def test_what_the_client_cannot_read_is_not_said_to_be_removed(hub: Hub, place: Path) -> None:
+    with hub:
+        assert run("pull", "sd-turbo")[0] == 0
+    own = folder_of(place, TURBO)
+    (own / "snapshots" / ("0" * 40)).mkdir()
+    (own / "snapshots" / "a file in the way").touch()
+    code, text = run("rm", "sd-turbo", "-y")
+    assert (code, f"{own} cannot be removed: the cache is not as" in text) == (3, True), text
 
 
 @NEEDS_CLIENT

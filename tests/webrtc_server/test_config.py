@@ -190,6 +190,14 @@ def test_every_bad_value_is_named_with_where_it_stands(
     ]
 
 
+def test_a_list_cut_apart_tells_no_password_that_is_in_it(env_file: Path) -> None:
+    torn = 'urls="turn:a.example", credential="hush"'
+    for field in ("ice_servers", "turn_url"):
+        with pytest.raises(InvalidConfig, match="must start with") as caught:
+            load({field: torn}, env_file)
+        assert "hush" not in str(caught.value)
+
+
 def test_ice_servers_as_addresses_or_json(env_file: Path) -> None:
     plain = load({"ice_servers": "stun:a.example:3478, turn:b.example"}, env_file).ice_servers
     assert [server.urls for server in plain] == [("stun:a.example:3478",), ("turn:b.example",)]
