@@ -55,7 +55,7 @@ def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def doctor(*arguments: str) -> tuple[int, Report]:
-    result = CliRunner().invoke(app, ["doctor", "--json", *arguments])
+    result = CliRunner().invoke(app, ["doctor", "--json", *arguments], env=dict(os.environ))  # put back after it
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert SECRET not in result.output
     assert TOKEN not in result.output
@@ -128,7 +128,9 @@ def test_a_wrong_configuration_and_a_misspelt_name(monkeypatch: pytest.MonkeyPat
     assert all(line.fix for line in found)
 
 
-def test_secrets_are_configured_and_not_told(monkeypatch: pytest.MonkeyPatch, no_torch: None) -> None:
+def test_secrets_are_configured_and_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    inherited: list[str] = []  # by the process in which torch is asked
+    monkeypatch.setattr(gpu, "torch", lambda config: inherited.extend(os.environ.values()) or [ok("left out")])
     monkeypatch.setenv("LIVE_DIFFUSION_AUTH_TOKEN", TOKEN)
     monkeypatch.setenv("LIVE_DIFFUSION_TURN_URL", "turn:127.0.0.1:3478")
     monkeypatch.setenv("LIVE_DIFFUSION_TURN_SECRET", SECRET)
@@ -138,6 +140,8 @@ def test_secrets_are_configured_and_not_told(monkeypatch: pytest.MonkeyPatch, no
     assert code == 0
     [configured] = lines(report, "configuration")
     assert "auth_token=****" in configured.text
+    assert inherited
+    assert not [value for value in inherited if TOKEN in value or SECRET in value]
     assert lines(report, "access")[0].text == "other machines reach 0.0.0.0; a token is asked for"
     assert "addresses: 2, not asked; doctor --net does" in lines(report, "STUN, TURN")[0].text
     [camera] = lines(report, "camera")

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives import serialization
 
 from webrtc_server.web import tls
 
@@ -64,6 +65,16 @@ def test_files_that_are_none_are_named(tmp_path: Path, text: str) -> None:
         tls.context((bad, bad), [])
     with pytest.raises(tls.BadCertificate, match="nowhere"):
         tls.context((tmp_path / "nowhere", bad), [])
+
+
+def test_a_key_with_a_pass_phrase_is_refused_and_not_asked_for(tmp_path: Path) -> None:
+    certificate, key = tls.own_certificate(tmp_path, ["localhost"])
+    private = serialization.load_pem_private_key(key.read_bytes(), None)
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    key.write_bytes(private.private_bytes(*form, serialization.BestAvailableEncryption(b"secret")))
+    with pytest.raises(tls.BadCertificate, match=r"key\.pem cannot be used: it has a pass phrase"):
+        tls.context((certificate, key), [])
+    tls.context(tls.own_certificate(tmp_path, ["localhost"]), [])  # made anew
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

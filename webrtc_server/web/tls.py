@@ -55,7 +55,9 @@ def context(files: tuple[Path, Path] | None, names: Sequence[str]) -> ssl.SSLCon
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        made.load_cert_chain(certificate, key)
+        made.load_cert_chain(certificate, key, _no_pass_phrase)
+    except ValueError as error:
+        raise BadCertificate(f"the key {key} cannot be used: {error}") from error
     except OSError as error:  # ssl.SSLError is one
         why = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
         raise BadCertificate(f"the certificate {certificate} and its key {key} cannot be used: {why}") from error
@@ -79,13 +81,19 @@ def own_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
 
 def _is_good(path: Path, key: Path, names: Sequence[str]) -> bool:
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, key)  # whether they belong together
+        pair = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        pair.load_cert_chain(path, key, _no_pass_phrase)  # whether they belong together
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
         held = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, x509.ExtensionNotFound):
         return False
     ends_late = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC) > RENEW_BEFORE
     return ends_late and set(_general(names)) <= set(held)
+
+
+def _no_pass_phrase() -> str:
+    """Else OpenSSL asks for one at the terminal, and waits."""
+    raise ValueError("it has a pass phrase, and there is nobody to type it")
 
 
 def _general(names: Sequence[str]) -> list[x509.GeneralName]:
