@@ -148,13 +148,22 @@ def test_secrets_are_configured_and_not_told(monkeypatch: pytest.MonkeyPatch) ->
     assert (camera.level, "--tls auto" in camera.fix) == ("warning", True)
 
 
-def test_where_browsers_get_a_camera(tmp_path: Path) -> None:
-    assert access.camera(Config())[0].level == "ok"
+def test_where_browsers_get_a_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert access.camera(Config())[0] == ok("open http://localhost:8000: browsers give pages of localhost the camera")
+    assert access.camera(Config(port=0))[0] == ok("browsers give pages of localhost the camera")
+    assert access.camera(Config(host="0.0.0.0"))[0].text.endswith("no camera; localhost gets it")
+    assert access.camera(Config(host="192.0.2.1"))[0].text.endswith("no camera")
+    monkeypatch.setattr(access, "own_folder", lambda: tmp_path)
     assert access.camera(Config(tls="auto"))[0].text == "the page is served over https: browsers give it the camera"
     assert not list(tmp_path.iterdir())
     (tmp_path / "cert.pem").write_text("no certificate")
     [bad] = access.camera(Config(tls=f"{tmp_path}/cert.pem,{tmp_path}/key.pem"))
     assert (bad.level, "cannot be used" in bad.text) == ("problem", True)
+    monkeypatch.setattr(access, "own_folder", lambda: tmp_path / "cert.pem" / "state")
+    [nowhere] = access.camera(Config(tls="auto"))
+    assert (nowhere.level, nowhere.text.endswith("/state: Not a directory")) == ("problem", True)
+    monkeypatch.setattr(access, "is_kept", lambda folder, names: True)
+    assert access.camera(Config(tls="auto"))[0].level == "ok"
 
 
 class _Version(BaseHTTPRequestHandler):
@@ -195,6 +204,13 @@ def test_a_taken_port_and_by_whom(other_server: int, no_torch: None, monkeypatch
     assert free == ok(f"port {port} on 127.0.0.1 is free")
     [absent] = ports.http(Config(host="192.0.2.1", insecure_public=True))
     assert (absent.level, "no such address" in absent.text) == ("problem", True)
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
+def test_a_port_that_is_taken_for_ipv4_only_is_free_for_ipv6() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert ports.http(Config(host="::", port=port)) == [ok(f"port {port} on :: is free")]
 
 
 @pytest.mark.parametrize(

@@ -105,13 +105,28 @@ def test_what_two_models_share_goes_with_the_last(hub: Hub, place: Path) -> None
         assert run("pull", "sd-turbo")[0] == run("pull", "sd15-lcm")[0] == 0
     other = folder_of(place, TURBO) / "snapshots" / ("0" * 40)  # which another program fetched
     other.mkdir()
-    (other / "model.bin").write_bytes(b"theirs")
+    (other / "model.bin").write_bytes(b"theirs" * 100_000)
+    asked = run("rm", "sd-turbo", answer="n\n")[1]
+    size = sum(path.stat().st_size for path in (folder_of(place, TURBO) / "blobs").iterdir())
+    assert f"Remove stabilityai/sd-turbo ({size / 1e6:.1f} MB)" in asked
     assert run("rm", "sd-turbo", "-y") == (0, "Removed stabilityai/sd-turbo.")
     assert [path.name for path in other.parent.iterdir()] == [other.name]
-    assert (other / "model.bin").read_bytes() == b"theirs"
+    assert (other / "model.bin").stat().st_size == 600_000
+    assert run("rm", "sd-turbo", "-y") == (0, "sd-turbo is not here.")  # the VAE is the other's
     assert (place / "models--madebyollin--taesd").exists()
     assert run("rm", "sd15-lcm", "-y")[0] == 0
     assert not (place / "models--madebyollin--taesd").exists()
+
+
+@NEEDS_CLIENT
+def test_what_a_configured_model_shares_stays(hub: Hub, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with hub:
+        assert run("pull", "sd-turbo")[0] == 0
+    monkeypatch.setenv("LIVE_DIFFUSION_MODEL", "owner/name")
+    assert run("rm", "sd-turbo", "-y") == (0, "Removed stabilityai/sd-turbo.")
+    monkeypatch.delenv("LIVE_DIFFUSION_MODEL")
+    assert run("rm", "sd15-lcm", "-y") == (0, "sd15-lcm is not here.")
+    assert (place / "models--madebyollin--taesd").exists()
 
 
 @NEEDS_CLIENT

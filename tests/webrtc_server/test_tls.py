@@ -77,6 +77,13 @@ def test_a_key_with_a_pass_phrase_is_refused_and_not_asked_for(tmp_path: Path) -
     tls.context(tls.own_certificate(tmp_path, ["localhost"]), [])  # made anew
 
 
+def test_an_operators_certificate_that_has_ended_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls, "LIFE", datetime.timedelta(minutes=-1))
+    pair = tls.own_certificate(tmp_path, ["localhost"])
+    with pytest.raises(tls.BadCertificate, match=r"certificate\.pem ended on 20\d\d-"):
+        tls.context(pair, [])
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(tls.BadCertificate, match="file"):

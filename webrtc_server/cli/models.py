@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import difflib
 import os
+from contextlib import suppress
 from importlib import util
 from typing import Annotated
 
 import typer
 
-from pipeline.catalog import MODEL_DIR_VARIABLE, ModelSpec, Source, models
+from pipeline.catalog import MODEL_DIR_VARIABLE, ModelSpec, Source, find, models
 from pipeline.errors import BackendUnavailable
 from pipeline.model_files import wanted_of
 from pipeline.registry import ENTRIES, has_gpu
@@ -81,23 +82,24 @@ def pull(
 def remove(key: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Remove a model from the disk.
 
-    What another model that is here shares with it stays.
+    What the configured model, or another that is here, shares with it stays.
     """
-    _configuration()
+    settings = _configuration()
     spec = _known(key)
     _need_client()
     from pipeline import hub
 
-    gone = [source for source in _own(spec) if hub.is_begun(source)]
+    # Without its base what is here of the rest came with another model.
+    gone = [source for source in _own(spec, settings) if hub.is_begun(source)] if hub.is_begun(spec.base) else []
     if not gone:
         typer.echo(f"{key} is not here.")
         return
     names = ", ".join(source.repo for source in gone)
-    size = sum(map(hub.disk_usage, gone))
+    size = sum(map(hub.removed_by, gone))
     if not yes and not typer.confirm(f"Remove {names} ({_gigabytes(size)}) from {hub.models_folder()}?"):
         raise typer.Exit(Exit.CRASHED)
     try:
-        for source in gone:
+        for source in reversed(gone):  # the base last, so that what was cut short is known
             hub.remove(source)
     except OSError as error:
         fail(f"{error.filename or key} cannot be removed: {error.strerror}", Exit.NOT_READY)
@@ -134,11 +136,15 @@ def _sources(spec: ModelSpec) -> list[Source]:
     return [source for source in (spec.base, spec.vae, spec.lora) if source]
 
 
-def _own(spec: ModelSpec) -> list[Source]:
-    """The repositories of `spec` that no other model of the catalogue that is here reads."""
+def _own(spec: ModelSpec, settings: Config) -> list[Source]:
+    """The repositories of `spec` that no other model reads: none of the catalogue that is here, nor a configured one
+    that is not of the catalogue, of which nobody knows here what its branch stands for."""
     from pipeline import hub
 
     others = [other for other in models().values() if other.key != spec.key and hub.is_begun(other.base)]
+    with suppress(BackendUnavailable):  # which the server will say
+        if isinstance(used := find(settings.model), ModelSpec) and used.key not in models():
+            others.append(used)
     shared = [source for other in others for source in _sources(other)]
     return [source for source in _sources(spec) if source not in shared]
 

@@ -50,8 +50,8 @@ def other_urls(config: Config, port: int, addresses: list[str]) -> list[str]:
     if config.is_local:
         return []
     own = [each for each in addresses if not each.startswith("127.") and each != "::1"]
-    if config.is_everywhere and ":" not in config.host:
-        own = [each for each in own if ":" not in each]
+    if config.is_everywhere:  # asyncio listens on one family's addresses, for :: too
+        own = [each for each in own if (":" in each) is (":" in config.host)]
     hosts = own[:MOST_ADDRESSES] if config.is_everywhere else [config.host]
     return [f"{config.scheme}://{_in_url(host)}:{port}" for host in hosts]
 

@@ -51,17 +51,38 @@ def context(files: tuple[Path, Path] | None, names: Sequence[str]) -> ssl.SSLCon
 
     Raises BadCertificate.
     """
-    certificate, key = files or own_certificate(platformdirs.user_state_path("live-diffusion"), names)
+    certificate, key = files or own_certificate(own_folder(), names)
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         made.load_cert_chain(certificate, key, _no_pass_phrase)
+        if files and (ended := _ended(certificate)):
+            raise BadCertificate(f"the certificate {certificate} ended on {ended}")
     except ValueError as error:
         raise BadCertificate(f"the key {key} cannot be used: {error}") from error
     except OSError as error:  # ssl.SSLError is one
         why = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
         raise BadCertificate(f"the certificate {certificate} and its key {key} cannot be used: {why}") from error
     return made
+
+
+def _ended(path: Path) -> datetime.date | None:
+    """When the first certificate in `path` did, if it did."""
+    try:
+        end = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    except ValueError:  # OpenSSL, which serves it, takes more
+        return None
+    return end.date() if end < datetime.datetime.now(datetime.UTC) else None
+
+
+def own_folder() -> Path:
+    """Where a made certificate is kept."""
+    return platformdirs.user_state_path("live-diffusion")
+
+
+def is_kept(folder: Path, names: Sequence[str]) -> bool:
+    """Whether `own_certificate` has nothing to write there."""
+    return _is_good(folder / "certificate.pem", folder / "key.pem", names)
 
 
 def own_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
