@@ -326,6 +326,13 @@ def test_a_model_that_is_not_here(diffusion: None, tmp_path: Path, monkeypatch: 
     assert painting.worker(config) == [ok("not tried: the model is not here yet")]  # a doctor fetches nothing
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1e9})())
     assert "the disk of" in model_cache.models(config)[1].text
+    assert model_cache.models(config)[1].level == "problem"
+    monkeypatch.setattr(model_cache, "choose", lambda name: registry.Choice("diffusion", "it can"))
+    assert model_cache.models(Config())[1].level == "warning"  # `auto` takes the next
+    monkeypatch.setattr("pipeline.hub.disk_usage", lambda source: 4e9)
+    assert "fetches up to" in model_cache.models(config)[1].text  # what is here need not come
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 0.1e9})())
+    assert "the disk of" in model_cache.models(config)[1].text  # some has to stay free
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert model_cache.models(config)[1].level == "problem"
     [unknown] = model_cache.models(Config(pipeline="diffusion", model="sd-turbo2"))
@@ -418,11 +425,17 @@ def test_a_library_that_is_not_what_is_tried(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_container_with_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("CONTAINER_LIMIT", "2000000000"), ("CONTAINER_USE", "1500000000")):
+    for name, value in (
+        ("CONTAINER_LIMIT", "2000000000"),
+        ("CONTAINER_USE", "1500000000"),
+        ("CONTAINER_STAT", "anon 1\nfile 7\n"),
+    ):
         (tmp_path / name).write_text(value)
         monkeypatch.setattr(machine, name, tmp_path / name)
     [line] = machine.memory(Config())
     assert (line.level, line.text) == ("warning", "memory of this container: 2.0 GB, 0.5 GB free")
+    (tmp_path / "CONTAINER_STAT").write_text("anon 1\ninactive_file 1000000000\n")  # read once, from the disk
+    assert machine.memory(Config()) == [ok("memory of this container: 2.0 GB, 1.5 GB free")]
     (tmp_path / "CONTAINER_LIMIT").write_text("max")
     assert "of this container" not in machine.memory(Config())[0].text
 

@@ -75,7 +75,7 @@ def folder_of(place: Path, spec: ModelSpec) -> Path:
 
 
 @NEEDS_CLIENT
-def test_a_model_comes_is_listed_and_goes(hub: Hub, place: Path) -> None:
+def test_a_model_comes_is_listed_and_goes(hub: Hub, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("path") == (0, str(place))
     code, text = run("list")
     assert code == 0
@@ -91,6 +91,8 @@ def test_a_model_comes_is_listed_and_goes(hub: Hub, place: Path) -> None:
         assert len(hub.requests) == asked  # all is here, under commits
     size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file() and not path.is_symlink())
     assert f"2.4 GB with a GPU, 4.8 GB without {size / 1e6:.1f} MB Stability" in run("list")[1]
+    monkeypatch.setenv("LIVE_DIFFUSION_VAE", "full")
+    assert f"4.8 GB without in part, {size / 1e6:.1f} MB Stability" in run("list")[1]
     code, text = run("rm", "sd-turbo", answer="n\n")
     assert (code, "Remove stabilityai/sd-turbo, madebyollin/taesd" in text) == (1, True), text
     assert folder_of(place, TURBO).exists()
