@@ -104,6 +104,12 @@ def test_every_command_gets_what_follows_and_standard_output_to_itself(
     assert capsys.readouterr().out == ""
 
 
+def test_pip_leaves_standard_output_to_the_command(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run.pip("--version")
+    said = capfd.readouterr()
+    assert (said.out, said.err.startswith("pip ")) == ("", True)
+
+
 def test_a_second_start_installs_nothing_and_keeps_env(
     checkout: Path, pip: Pip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,7 +189,8 @@ def test_outside_an_environment_it_makes_one_and_goes_on_in_it(
     monkeypatch.setattr(run, "VENV", checkout / ".venv")
     made: list[list[str]] = []
 
-    def make(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+    def make(command: list[str], check: bool, stdout: object) -> subprocess.CompletedProcess[str]:
+        assert stdout is sys.stderr
         made.append(command)
         return subprocess.CompletedProcess(command, 0)
 

@@ -263,19 +263,23 @@ QR = re.compile("[\u2580\u2584\u2588]{10}")  # half and full blocks
 
 
 @pytest.mark.parametrize(
-    ("terminal", "tls", "encoding", "drawn"),
+    ("terminal", "tls", "encoding", "container", "drawn"),
     [
-        (True, "auto", "utf-8", True),
-        (True, "auto", "iso8859-1", False),
-        (False, "auto", "utf-8", False),
-        (True, "off", "utf-8", False),
+        (True, "auto", "utf-8", "", True),
+        (True, "auto", "iso8859-1", "", False),
+        (False, "auto", "utf-8", "", False),
+        (True, "off", "utf-8", "", False),
+        (True, "auto", "utf-8", "file", False),
+        (True, "auto", "utf-8", "variable", False),
     ],
 )
 def test_a_phone_gets_a_code_on_a_terminal_and_the_token_is_in_nothing_else(
     terminal: bool,
     tls: str,
     encoding: str,
+    container: str,
     drawn: bool,
+    tmp_path: Path,
     server: Server,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -289,6 +293,10 @@ def test_a_phone_gets_a_code_on_a_terminal_and_the_token_is_in_nothing_else(
     monkeypatch.setattr(segno, "make", note)
     monkeypatch.setattr(tls_module, "addresses", lambda: ["192.0.2.7", "127.0.0.1"])
     monkeypatch.setenv("LIVE_DIFFUSION_AUTH_TOKEN", TOKEN)
+    monkeypatch.setattr(welcome, "CONTAINER_MARKS", [tmp_path if container == "file" else tmp_path / "none"])
+    monkeypatch.delenv("container", raising=False)
+    if container == "variable":
+        monkeypatch.setenv("container", "podman")
     written = io.BytesIO()
     stdout = io.TextIOWrapper(written, encoding)
     monkeypatch.setattr(stdout, "isatty", lambda: terminal)

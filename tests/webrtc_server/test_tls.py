@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 
+from webrtc_server.config import Config
 from webrtc_server.web import tls
 
 
@@ -25,6 +26,7 @@ def test_a_certificate_is_kept_until_a_name_is_missing_or_its_end_is_near(
     assert tls.own_certificate(folder, ["localhost"])[0].read_bytes() == first
     assert tls.own_certificate(folder, [*names, "192.0.2.8"])[0].read_bytes() != first
     second = certificate.read_bytes()
+    assert tls.own_certificate(folder, names, ["2001:db8::2"])[0].read_bytes() == second
     monkeypatch.setattr(tls, "RENEW_BEFORE", tls.LIFE)
     assert tls.own_certificate(folder, names)[0].read_bytes() != second
     certificate.write_text("torn")
@@ -88,6 +90,13 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(tls.BadCertificate, match="file"):
         tls.own_certificate(tmp_path / "file", ["localhost"])
+
+
+def test_only_ipv6_addresses_that_nobody_told_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls, "host_names", lambda: ["localhost", "192.0.2.7", "2001:db8::1", "2001:db8::2"])
+    config = Config(host="2001:db8::1", public_ip="2001:db8::9")
+    names = ["localhost", "192.0.2.7", "2001:db8::9", "2001:db8::1"]
+    assert tls.certificate_names(config) == (names, ["2001:db8::1", "2001:db8::2"])
 
 
 def test_this_machine_has_names() -> None:

@@ -49,6 +49,6 @@ def camera(config: Config) -> list[Finding]:
 def _why_none_is_made(config: Config) -> str | None:
     """Why there is no certificate of this server's own and the start cannot make one; None else."""
     folder = own_folder()
-    if is_kept(folder, certificate_names(config)) or (why := why_not_writable(folder)) is None:
+    if is_kept(folder, certificate_names(config)[0]) or (why := why_not_writable(folder)) is None:
         return None
     return f"no certificate can be kept in {folder}: {why}"

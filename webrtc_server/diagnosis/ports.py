@@ -44,7 +44,7 @@ def http(config: Config) -> list[Finding]:
 def _not_free(config: Config, at: str, error: OSError) -> Finding:
     if error.errno == errno.EADDRINUSE:
         if version := running_version(config.host, config.port):
-            return warning(
+            return problem(
                 f"{at}: a Live Diffusion server ({version}) listens there already",
                 "Use that one, stop it, or choose another --port.",
             )

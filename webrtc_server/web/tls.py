@@ -37,21 +37,26 @@ class BadCertificate(Exception):
 
 def context_for(config: Config) -> ssl.SSLContext | None:
     """As `tls` says: None where it is off. Raises BadCertificate."""
-    return None if config.tls == TLS_OFF else context(config.tls_files, certificate_names(config))
+    return None if config.tls == TLS_OFF else context(config.tls_files, *certificate_names(config))
 
 
-def certificate_names(config: Config) -> list[str]:
-    """What a made certificate holds: all that clients may write for this server, as far as it knows."""
+def certificate_names(config: Config) -> tuple[list[str], list[str]]:
+    """All that clients may write for this server, as far as it knows: what a made certificate has to hold, and this
+    machine's IPv6 addresses, which it holds when it is made. Many systems take new ones each day (RFC 8981).
+    """
     told = [*config.allowed_hosts, config.public_ip or ANY, ANY if config.is_everywhere else config.host]
-    return [*host_names(), *(name for name in told if name != ANY and name.isascii())]
+    own = host_names()
+    lasting = [name for name in own if ":" not in name]
+    names = [*lasting, *(name for name in told if name != ANY and name.isascii())]
+    return names, [name for name in own if ":" in name]
 
 
-def context(files: tuple[Path, Path] | None, names: Sequence[str]) -> ssl.SSLContext:
+def context(files: tuple[Path, Path] | None, names: Sequence[str], passing: Sequence[str] = ()) -> ssl.SSLContext:
     """For a server of these host names and addresses. `files`, certificate and key in PEM, or None: one is made.
 
     Raises BadCertificate.
     """
-    certificate, key = files or own_certificate(own_folder(), names)
+    certificate, key = files or own_certificate(own_folder(), names, passing)
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -85,8 +90,9 @@ def is_kept(folder: Path, names: Sequence[str]) -> bool:
     return _is_good(folder / "certificate.pem", folder / "key.pem", names)
 
 
-def own_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
-    """Certificate and key in `folder`, made where there are none for all `names`, or they end soon.
+def own_certificate(folder: Path, names: Sequence[str], passing: Sequence[str] = ()) -> tuple[Path, Path]:
+    """Certificate and key in `folder`, made where there are none for all `names`, or they end soon; then for
+    `passing`, too.
 
     Raises BadCertificate where the folder cannot be written.
     """
@@ -94,7 +100,7 @@ def own_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
     if not _is_good(certificate, key, names):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write(key, certificate, names)
+            _write(key, certificate, [*names, *passing])
         except OSError as error:
             raise BadCertificate(f"no certificate can be kept in {folder}: {error.strerror}") from error
     return certificate, key
