@@ -44,6 +44,7 @@ def main() -> None:
         sys.exit(test(arguments[1:]))
     install("requirements.txt")
     if not (ROOT / ".env").exists():
+        (ROOT / ".env").touch(0o600)  # for its owner alone: it is the place for secrets
         shutil.copyfile(ROOT / ".env.example", ROOT / ".env")
         note("Wrote .env from .env.example: the place for your own defaults.")
     gpu = nvidia_gpu()
@@ -81,7 +82,7 @@ def make_venv() -> Path:
     python = python_of(VENV)
     if not python.exists():
         note("Making .venv ...")
-        if subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False).returncode:
+        if subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False, stdout=sys.stderr).returncode:
             note("Cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv")
             sys.exit(NOT_READY)
     return python
@@ -92,9 +93,9 @@ def python_of(environment: Path) -> Path:
 
 
 def pip(*arguments: str) -> bool:
-    """Run pip here; false where it failed, which it has then explained."""
+    """Run pip here; false where it failed, which it has then explained. On standard error, as `note`."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
-    return subprocess.run(command, check=False).returncode == 0
+    return subprocess.run(command, check=False, stdout=sys.stderr).returncode == 0
 
 
 def stamp(name: str, content: bytes) -> Path:

@@ -58,6 +58,10 @@ class ModelSpec(_Strict):
     licence: str = Field(min_length=1)
     notice: str = Field(min_length=1)  # what an operator has to know of the licence, in a sentence
 
+    @property
+    def sources(self) -> list[Source]:
+        return [source for source in (self.base, self.vae, self.lora) if source]
+
 
 def parse(text: str) -> dict[str, ModelSpec]:
     """The models of a `models.toml`, the first is the default. Raises ValueError for anything unknown or missing."""

@@ -17,10 +17,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants, hf_hub_download, scan_cache_dir
+from huggingface_hub import DeleteCacheStrategy, HfApi, constants, hf_hub_download, scan_cache_dir
 from huggingface_hub.utils import (
     EntryNotFoundError,
     GatedRepoError,
@@ -228,17 +228,35 @@ def disk_usage(source: Source) -> int:
     return sum(path.stat().st_size for path in files)
 
 
+def removed_by(source: Source) -> int:
+    """Bytes that `remove` would free."""
+    return plan.expected_freed_size if (plan := _plan_to_remove(source)) else disk_usage(source)
+
+
 def remove(source: Source) -> None:
     """Take the repository's commit out of the cache, and with the last one everything of it. Raises OSError.
 
     `source` names a commit: what a branch stands for is not known here.
     """
     cache = _cache_of(source.repo)
-    if any(path.name != source.revision for path in (cache / "snapshots").glob("*")):  # other programs' perhaps
-        scan_cache_dir(models_folder()).delete_revisions(source.revision).execute()
+    if plan := _plan_to_remove(source):
+        plan.execute()
+        if (cache / "snapshots" / source.revision).exists():  # of what it cannot read it only warns
+            raise OSError(errno.EIO, "the cache is not as the hub's client made it", str(cache))
     else:
         shutil.rmtree(cache)
-    shutil.rmtree(models_folder() / ".locks" / cache.name, ignore_errors=True)
+        shutil.rmtree(models_folder() / ".locks" / cache.name, ignore_errors=True)
+
+
+def _plan_to_remove(source: Source) -> DeleteCacheStrategy | None:
+    """What of the repository goes with the commit; None where nothing stays."""
+    cache = _cache_of(source.repo)
+    if all(path.name == source.revision for path in (cache / "snapshots").glob("*")):
+        return None
+    scan = scan_cache_dir(models_folder())  # other commits are other programs' perhaps
+    # The client takes the first repository that has the commit, and copies of one on the hub share theirs.
+    own = frozenset(one for one in scan.repos if one.repo_path.resolve() == cache.resolve())
+    return replace(scan, repos=own).delete_revisions(source.revision)
 
 
 def _text(path: Path) -> str:

@@ -78,6 +78,7 @@ def test_a_first_start_installs_writes_env_and_starts(
     assert command == (sys.executable, "-m", "webrtc_server", "serve", "--port", "9000", "--no-browser")
     assert pip == [("install", "--quiet", "-r", "requirements.txt")]
     assert (checkout / ".env").read_text() == (checkout / ".env.example").read_text()
+    assert (checkout / ".env").stat().st_mode & 0o777 == 0o600
     assert "No NVIDIA GPU found" in capsys.readouterr().err
 
 
@@ -101,6 +102,12 @@ def test_every_command_gets_what_follows_and_standard_output_to_itself(
 ) -> None:
     assert start(monkeypatch, *arguments) == (sys.executable, "-m", "webrtc_server", *arguments)
     assert capsys.readouterr().out == ""
+
+
+def test_pip_leaves_standard_output_to_the_command(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run.pip("--version")
+    said = capfd.readouterr()
+    assert (said.out, said.err.startswith("pip ")) == ("", True)
 
 
 def test_a_second_start_installs_nothing_and_keeps_env(
@@ -182,7 +189,8 @@ def test_outside_an_environment_it_makes_one_and_goes_on_in_it(
     monkeypatch.setattr(run, "VENV", checkout / ".venv")
     made: list[list[str]] = []
 
-    def make(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
+    def make(command: list[str], check: bool, stdout: object) -> subprocess.CompletedProcess[str]:
+        assert stdout is sys.stderr
         made.append(command)
         return subprocess.CompletedProcess(command, 0)
 

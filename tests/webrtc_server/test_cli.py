@@ -8,6 +8,8 @@ import io
 import json
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +28,8 @@ from webrtc_server.config import PREFIX, Config
 from webrtc_server.protocol import asyncapi
 from webrtc_server.web import openapi
 from webrtc_server.web import tls as tls_module
+from webrtc_server.web.process import SIGNALS, CannotListen, why_not
+from webrtc_server.web.process import run as process_run
 from webrtc_server.web.tls import BadCertificate
 
 
@@ -56,7 +60,7 @@ class Server:
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
     stand_in = Server()
     module = types.ModuleType("webrtc_server.web.process")
-    module.run = stand_in.run  # type: ignore[attr-defined]
+    module.run, module.CannotListen = stand_in.run, CannotListen  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "webrtc_server.web.process", module)
     monkeypatch.setattr("webrtc_server.observe.log.setup", lambda level, fmt, secrets: None)
     clean(monkeypatch, tmp_path)
@@ -166,13 +170,28 @@ def test_a_pipeline_that_cannot_run_is_3(
 def test_a_taken_address_is_3_and_other_failures_stay_crashes(
     server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    server.error = OSError(errno.EADDRINUSE, "Address already in use")
+    server.error = CannotListen("Address already in use")
     assert run(monkeypatch, "--pipeline", "identity") == 3
     assert "cannot listen on 127.0.0.1:8000: Address already in use" in capsys.readouterr().err
     server.error = OSError(errno.EIO, "disk")
     monkeypatch.setattr(sys, "argv", ["live-diffusion", "--pipeline", "identity"])
     with pytest.raises(OSError, match="disk"):
         main.main()
+
+
+def test_a_host_that_is_none_is_told_in_the_systems_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    bind = OSError(errno.EADDRINUSE, "error while attempting to bind on address ('127.0.0.1', 1)")
+    assert why_not(bind) == os.strerror(errno.EADDRINUSE)
+    assert why_not(socket.gaierror(socket.EAI_NONAME, "Name or service not known")) == "Name or service not known"
+    assert why_not(OSError("could not bind on any address out of []")) == "could not bind on any address out of []"
+    before = [signal.getsignal(number) for number in SIGNALS]
+    monkeypatch.setattr("webrtc_server.web.process.leave_out_of_collections", lambda: None)
+    try:
+        with pytest.raises(CannotListen, match="label"):
+            process_run(Config(host="a..b"), "identity", "asked for", lambda port, documents: None)
+    finally:
+        for number, handler in zip(SIGNALS, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_the_servers_own_code_is_the_exit_code(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +248,7 @@ def test_the_browser_is_opened_where_the_server_listens(server: Server, monkeypa
         ("192.0.2.7", "192.0.2.7", ["192.0.2.7"]),
         ("studio.local", "studio.local", ["studio.local"]),
         ("0.0.0.0", "localhost", ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"]),
-        ("::", "localhost", ["192.0.2.1", "[2001:db8::1]", "192.0.2.2", "192.0.2.3"]),
+        ("::", "localhost", ["[2001:db8::1]"]),
     ],
 )
 def test_addresses_are_those_that_can_be_opened(host: str, here: str, others: list[str]) -> None:
@@ -244,19 +263,23 @@ QR = re.compile("[\u2580\u2584\u2588]{10}")  # half and full blocks
 
 
 @pytest.mark.parametrize(
-    ("terminal", "tls", "encoding", "drawn"),
+    ("terminal", "tls", "encoding", "container", "drawn"),
     [
-        (True, "auto", "utf-8", True),
-        (True, "auto", "iso8859-1", False),
-        (False, "auto", "utf-8", False),
-        (True, "off", "utf-8", False),
+        (True, "auto", "utf-8", "", True),
+        (True, "auto", "iso8859-1", "", False),
+        (False, "auto", "utf-8", "", False),
+        (True, "off", "utf-8", "", False),
+        (True, "auto", "utf-8", "file", False),
+        (True, "auto", "utf-8", "variable", False),
     ],
 )
 def test_a_phone_gets_a_code_on_a_terminal_and_the_token_is_in_nothing_else(
     terminal: bool,
     tls: str,
     encoding: str,
+    container: str,
     drawn: bool,
+    tmp_path: Path,
     server: Server,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -270,6 +293,10 @@ def test_a_phone_gets_a_code_on_a_terminal_and_the_token_is_in_nothing_else(
     monkeypatch.setattr(segno, "make", note)
     monkeypatch.setattr(tls_module, "addresses", lambda: ["192.0.2.7", "127.0.0.1"])
     monkeypatch.setenv("LIVE_DIFFUSION_AUTH_TOKEN", TOKEN)
+    monkeypatch.setattr(welcome, "CONTAINER_MARKS", [tmp_path if container == "file" else tmp_path / "none"])
+    monkeypatch.delenv("container", raising=False)
+    if container == "variable":
+        monkeypatch.setenv("container", "podman")
     written = io.BytesIO()
     stdout = io.TextIOWrapper(written, encoding)
     monkeypatch.setattr(stdout, "isatty", lambda: terminal)
@@ -359,5 +386,7 @@ def test_config_init_writes_a_file_and_never_over_one(
     assert run(monkeypatch, "config", "init", *arguments) == 2
     assert capsys.readouterr().err == f"error: {name} is there already; --force writes over it\n"
     assert Path(name).read_text() == "# mine\n"
+    Path(name).chmod(0o644)
     assert run(monkeypatch, "config", "init", "--force", *arguments) == 0
     assert Path(name).read_text() == written
+    assert Path(name).stat().st_mode & 0o777 == 0o600

@@ -21,7 +21,9 @@ from pipeline.worker.supervisor import WorkerState
 from run import ROOT
 from webrtc_server.cli.main import app
 from webrtc_server.cli.progress import ProgressBar, WorkerProgress, amount
-from webrtc_server.diagnosis import scene, stages
+from webrtc_server.client import ConnectionLost
+from webrtc_server.config import Config
+from webrtc_server.diagnosis import loopback, scene, stages
 from webrtc_server.diagnosis.figures import DISTINCT, Figures, Times, latencies
 
 
@@ -210,3 +212,24 @@ def test_serve_shows_the_warm_up_on_a_terminal() -> None:
             os.close(near)
     assert b"listening on http://127.0.0.1:" in printed
     assert b"network" not in printed
+
+
+async def test_a_server_that_dies_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = tmp_path / "python"
+    server.write_text("#!/bin/sh\necho listening on http://127.0.0.1:1\nexit 7\n")
+    server.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(server))
+    monkeypatch.setattr("webrtc_server.rtc.patches.offer_loopback", lambda: None)
+    monkeypatch.setattr(loopback, "READY_TIMEOUT", 5.0)
+    with pytest.raises(loopback.ServerFailed, match="the server ended with code 7"):
+        await loopback.measure(Config(), "effects", {}, 1.0, lambda at: None)
+
+
+def test_a_connection_that_is_lost_is_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def lost(*arguments: object) -> None:
+        raise ConnectionLost("it is gone")
+
+    monkeypatch.setattr(loopback, "measure", lost)
+    monkeypatch.setattr(stages, "measure", lambda *arguments: ({}, None))
+    result = CliRunner().invoke(app, ["bench", "--pipeline", "identity"], env=dict(os.environ))
+    assert (result.exit_code, "error: it is gone" in result.output) == (1, True), result.output

@@ -55,7 +55,7 @@ def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def doctor(*arguments: str) -> tuple[int, Report]:
-    result = CliRunner().invoke(app, ["doctor", "--json", *arguments])
+    result = CliRunner().invoke(app, ["doctor", "--json", *arguments], env=dict(os.environ))  # put back after it
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     assert SECRET not in result.output
     assert TOKEN not in result.output
@@ -128,7 +128,14 @@ def test_a_wrong_configuration_and_a_misspelt_name(monkeypatch: pytest.MonkeyPat
     assert all(line.fix for line in found)
 
 
-def test_secrets_are_configured_and_not_told(monkeypatch: pytest.MonkeyPatch, no_torch: None) -> None:
+def test_secrets_are_configured_and_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    inherited: list[str] = []  # by the process in which torch is asked
+
+    def torch(config: Config) -> list[Finding]:
+        inherited.extend(os.environ.values())
+        return [ok("left out")]
+
+    monkeypatch.setattr(gpu, "torch", torch)
     monkeypatch.setenv("LIVE_DIFFUSION_AUTH_TOKEN", TOKEN)
     monkeypatch.setenv("LIVE_DIFFUSION_TURN_URL", "turn:127.0.0.1:3478")
     monkeypatch.setenv("LIVE_DIFFUSION_TURN_SECRET", SECRET)
@@ -138,19 +145,30 @@ def test_secrets_are_configured_and_not_told(monkeypatch: pytest.MonkeyPatch, no
     assert code == 0
     [configured] = lines(report, "configuration")
     assert "auth_token=****" in configured.text
+    assert inherited
+    assert not [value for value in inherited if TOKEN in value or SECRET in value]
     assert lines(report, "access")[0].text == "other machines reach 0.0.0.0; a token is asked for"
     assert "addresses: 2, not asked; doctor --net does" in lines(report, "STUN, TURN")[0].text
     [camera] = lines(report, "camera")
     assert (camera.level, "--tls auto" in camera.fix) == ("warning", True)
 
 
-def test_where_browsers_get_a_camera(tmp_path: Path) -> None:
-    assert access.camera(Config())[0].level == "ok"
+def test_where_browsers_get_a_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert access.camera(Config())[0] == ok("open http://localhost:8000: browsers give pages of localhost the camera")
+    assert access.camera(Config(port=0))[0] == ok("browsers give pages of localhost the camera")
+    assert access.camera(Config(host="0.0.0.0"))[0].text.endswith("no camera; localhost gets it")
+    assert access.camera(Config(host="192.0.2.1"))[0].text.endswith("no camera")
+    monkeypatch.setattr(access, "own_folder", lambda: tmp_path)
     assert access.camera(Config(tls="auto"))[0].text == "the page is served over https: browsers give it the camera"
     assert not list(tmp_path.iterdir())
     (tmp_path / "cert.pem").write_text("no certificate")
     [bad] = access.camera(Config(tls=f"{tmp_path}/cert.pem,{tmp_path}/key.pem"))
     assert (bad.level, "cannot be used" in bad.text) == ("problem", True)
+    monkeypatch.setattr(access, "own_folder", lambda: tmp_path / "cert.pem" / "state")
+    [nowhere] = access.camera(Config(tls="auto"))
+    assert (nowhere.level, nowhere.text.endswith("/state: Not a directory")) == ("problem", True)
+    monkeypatch.setattr(access, "is_kept", lambda folder, names: True)
+    assert access.camera(Config(tls="auto"))[0].level == "ok"
 
 
 class _Version(BaseHTTPRequestHandler):
@@ -177,7 +195,7 @@ def other_server() -> Iterator[int]:
 def test_a_taken_port_and_by_whom(other_server: int, no_torch: None, monkeypatch: pytest.MonkeyPatch) -> None:
     code, report = doctor("--quick", "--port", str(other_server))
     [ours] = lines(report, "address")
-    assert (code, ours.level) == (0, "warning")
+    assert (code, ours.level) == (3, "problem")  # as serve ends with it
     assert "a Live Diffusion server (9.9) listens there already" in ours.text
     monkeypatch.setattr(ports, "ANSWER_TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -191,6 +209,13 @@ def test_a_taken_port_and_by_whom(other_server: int, no_torch: None, monkeypatch
     assert free == ok(f"port {port} on 127.0.0.1 is free")
     [absent] = ports.http(Config(host="192.0.2.1", insecure_public=True))
     assert (absent.level, "no such address" in absent.text) == ("problem", True)
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
+def test_a_port_that_is_taken_for_ipv4_only_is_free_for_ipv6() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert ports.http(Config(host="::", port=port)) == [ok(f"port {port} on :: is free")]
 
 
 @pytest.mark.parametrize(
@@ -306,6 +331,13 @@ def test_a_model_that_is_not_here(diffusion: None, tmp_path: Path, monkeypatch: 
     assert painting.worker(config) == [ok("not tried: the model is not here yet")]  # a doctor fetches nothing
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1e9})())
     assert "the disk of" in model_cache.models(config)[1].text
+    assert model_cache.models(config)[1].level == "problem"
+    monkeypatch.setattr(model_cache, "choose", lambda name: registry.Choice("diffusion", "it can"))
+    assert model_cache.models(Config())[1].level == "warning"  # `auto` takes the next
+    monkeypatch.setattr("pipeline.hub.disk_usage", lambda source: 4e9)
+    assert "fetches up to" in model_cache.models(config)[1].text  # what is here need not come
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 0.1e9})())
+    assert "the disk of" in model_cache.models(config)[1].text  # some has to stay free
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert model_cache.models(config)[1].level == "problem"
     [unknown] = model_cache.models(Config(pipeline="diffusion", model="sd-turbo2"))
@@ -398,11 +430,17 @@ def test_a_library_that_is_not_what_is_tried(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_container_with_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("CONTAINER_LIMIT", "2000000000"), ("CONTAINER_USE", "1500000000")):
+    for name, value in (
+        ("CONTAINER_LIMIT", "2000000000"),
+        ("CONTAINER_USE", "1500000000"),
+        ("CONTAINER_STAT", "anon 1\nfile 7\n"),
+    ):
         (tmp_path / name).write_text(value)
         monkeypatch.setattr(machine, name, tmp_path / name)
     [line] = machine.memory(Config())
     assert (line.level, line.text) == ("warning", "memory of this container: 2.0 GB, 0.5 GB free")
+    (tmp_path / "CONTAINER_STAT").write_text("anon 1\ninactive_file 1000000000\n")  # read once, from the disk
+    assert machine.memory(Config()) == [ok("memory of this container: 2.0 GB, 1.5 GB free")]
     (tmp_path / "CONTAINER_LIMIT").write_text("max")
     assert "of this container" not in machine.memory(Config())[0].text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,7 +75,7 @@ def folder_of(place: Path, spec: ModelSpec) -> Path:
 
 
 @NEEDS_CLIENT
-def test_a_model_comes_is_listed_and_goes(hub: Hub, place: Path) -> None:
+def test_a_model_comes_is_listed_and_goes(hub: Hub, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("path") == (0, str(place))
     code, text = run("list")
     assert code == 0
@@ -90,6 +91,8 @@ def test_a_model_comes_is_listed_and_goes(hub: Hub, place: Path) -> None:
         assert len(hub.requests) == asked  # all is here, under commits
     size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file() and not path.is_symlink())
     assert f"2.4 GB with a GPU, 4.8 GB without {size / 1e6:.1f} MB Stability" in run("list")[1]
+    monkeypatch.setenv("LIVE_DIFFUSION_VAE", "full")
+    assert f"4.8 GB without in part, {size / 1e6:.1f} MB Stability" in run("list")[1]
     code, text = run("rm", "sd-turbo", answer="n\n")
     assert (code, "Remove stabilityai/sd-turbo, madebyollin/taesd" in text) == (1, True), text
     assert folder_of(place, TURBO).exists()
@@ -104,13 +107,56 @@ def test_what_two_models_share_goes_with_the_last(hub: Hub, place: Path) -> None
         assert run("pull", "sd-turbo")[0] == run("pull", "sd15-lcm")[0] == 0
     other = folder_of(place, TURBO) / "snapshots" / ("0" * 40)  # which another program fetched
     other.mkdir()
-    (other / "model.bin").write_bytes(b"theirs")
+    (other / "model.bin").write_bytes(b"theirs" * 100_000)
+    asked = run("rm", "sd-turbo", answer="n\n")[1]
+    size = sum(path.stat().st_size for path in (folder_of(place, TURBO) / "blobs").iterdir())
+    assert f"Remove stabilityai/sd-turbo ({size / 1e6:.1f} MB)" in asked
     assert run("rm", "sd-turbo", "-y") == (0, "Removed stabilityai/sd-turbo.")
     assert [path.name for path in other.parent.iterdir()] == [other.name]
-    assert (other / "model.bin").read_bytes() == b"theirs"
+    assert (other / "model.bin").stat().st_size == 600_000
+    assert run("rm", "sd-turbo", "-y") == (0, "sd-turbo is not here.")  # the VAE is the other's
     assert (place / "models--madebyollin--taesd").exists()
     assert run("rm", "sd15-lcm", "-y")[0] == 0
     assert not (place / "models--madebyollin--taesd").exists()
+
+
+@NEEDS_CLIENT
+def test_what_a_configured_model_shares_stays(hub: Hub, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with hub:
+        assert run("pull", "sd-turbo")[0] == 0
+    monkeypatch.setenv("LIVE_DIFFUSION_MODEL", "owner/name")
+    assert run("rm", "sd-turbo", "-y") == (0, "Removed stabilityai/sd-turbo.")
+    monkeypatch.delenv("LIVE_DIFFUSION_MODEL")
+    assert run("rm", "sd15-lcm", "-y") == (0, "sd15-lcm is not here.")
+    assert (place / "models--madebyollin--taesd").exists()
+
+
+@NEEDS_CLIENT
+def test_a_copy_of_the_same_commit_stays_with_its_owner(hub: Hub, place: Path) -> None:
+    """Under some name that the scan has before and some that it has after: its order is a set's."""
+    with hub:
+        assert run("pull", "sd-turbo")[0] == 0
+    own = folder_of(place, TURBO)
+    (own / "snapshots" / ("0" * 40)).mkdir()
+    copies = [place / f"models--copy{n}--sd-turbo" for n in range(8)]
+    for copy in copies:
+        shutil.copytree(own, copy, symlinks=True)
+    (place / ".locks" / own.name).mkdir(parents=True, exist_ok=True)
+    assert run("rm", "sd-turbo", "-y")[0] == 0
+    assert not (own / "snapshots" / TURBO.base.revision).exists()
+    assert all((copy / "snapshots" / TURBO.base.revision).exists() for copy in copies)
+    assert (place / ".locks" / own.name).exists()  # of the commits that stay
+
+
+@NEEDS_CLIENT
+def test_what_the_client_cannot_read_is_not_said_to_be_removed(hub: Hub, place: Path) -> None:
+    with hub:
+        assert run("pull", "sd-turbo")[0] == 0
+    own = folder_of(place, TURBO)
+    (own / "snapshots" / ("0" * 40)).mkdir()
+    (own / "snapshots" / "a file in the way").touch()
+    code, text = run("rm", "sd-turbo", "-y")
+    assert (code, f"{own} cannot be removed: the cache is not as" in text) == (3, True), text
 
 
 @NEEDS_CLIENT

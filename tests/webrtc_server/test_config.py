@@ -190,6 +190,28 @@ def test_every_bad_value_is_named_with_where_it_stands(
     ]
 
 
+def test_a_list_cut_apart_tells_no_password_that_is_in_it(env_file: Path) -> None:
+    torn = 'urls="turn:a.example", credential="hush"'
+    for field in ("ice_servers", "turn_url"):
+        with pytest.raises(InvalidConfig, match="must start with") as caught:
+            load({field: torn}, env_file)
+        assert "hush" not in str(caught.value)
+
+
+def test_a_file_in_the_users_folder_and_one_that_cannot_be_looked_at(
+    env_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.toml").write_text('tls = "~/a.pem,~/b.pem"\nauth_token_file = "~/token"\n')
+    (tmp_path / "token").write_text("sixteen-letters.")
+    config = load({"config": "~/mine.toml"}, env_file)
+    assert config.tls_files == (tmp_path / "a.pem", tmp_path / "b.pem")
+    assert config.auth_token is not None
+    for flags in ({"config": "x" * 300}, {"config": "~nobody-at-all/x.toml"}):  # the system does not even look
+        with pytest.raises(InvalidConfig, match=r"cannot be read: File name too long|there is no file"):
+            load(flags, env_file)
+
+
 def test_ice_servers_as_addresses_or_json(env_file: Path) -> None:
     plain = load({"ice_servers": "stun:a.example:3478, turn:b.example"}, env_file).ice_servers
     assert [server.urls for server in plain] == [("stun:a.example:3478",), ("turn:b.example",)]

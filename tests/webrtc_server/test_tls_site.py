@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -177,6 +178,56 @@ async def test_connections_count_from_their_first_moment(
             while await served():
                 await asyncio.sleep(0.01)
     assert await served_again()
+
+
+async def test_a_handshake_that_breaks_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Places(asyncio.Transport):
+        """In the place of server and transport: who was let in, who left, and that the connection was cut."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.said: list[str] = []
+
+        def __call__(self) -> object:
+            return self
+
+        def enter(self, handler: object, transport: object) -> bool:
+            return True
+
+        def leave(self, handler: object) -> None:
+            self.said.append("left")
+
+        def abort(self) -> None:
+            self.said.append("cut")
+
+        def is_closing(self) -> bool:
+            return False
+
+        def pause_reading(self) -> None:
+            pass
+
+        def get_protocol(self) -> asyncio.BufferedProtocol:
+            return _Swallows()
+
+    async def breaks(*arguments: object, **options: object) -> None:
+        raise RuntimeError("of our own")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "start_tls", breaks)
+    places, doorways = Places(), set[Any]()
+    doorway = tls_site._Doorway(cast(Any, places), ssl.create_default_context(), doorways)
+    doorway.connection_made(places)
+    doorway.data_received(b"\x16")
+    assert doorway.handshake
+    with pytest.raises(RuntimeError, match="of our own"):
+        await doorway.handshake
+    assert (places.said, doorways) == (["left", "cut"], set())
+
+
+class _Swallows(asyncio.BufferedProtocol):
+    """For the client's first words, which come once the handshake has begun."""
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return bytearray(sizehint)
 
 
 async def test_who_says_too_little_is_cut_off(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:

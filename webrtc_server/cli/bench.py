@@ -1,8 +1,8 @@
 """`live-diffusion bench`: what a frame costs on this machine, step by step, and what a client on it gets.
 
 The first quarter of the time goes to the stages in this process, the rest to a server of its own with one client. Exit
-codes: 0 done, 2 the command line or configuration is wrong, 3 the pipeline cannot run here, 4 fewer frames a second
-than `--min-fps`.
+codes: 0 done, 1 the connection was lost, 2 the command line or configuration is wrong, 3 the pipeline cannot run here,
+4 fewer frames a second than `--min-fps`.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ def _measured(process: Config, settings: Settings, seconds: float) -> Figures:
             )
     except PipelineError as error:
         fail(f"{error.message} {error.fix}".rstrip(), Exit.NOT_READY)
-    except (loopback.ServerFailed, ConnectionLost, ServerError) as error:
+    except ConnectionLost as error:
+        fail(str(error), Exit.CRASHED)
+    except (loopback.ServerFailed, ServerError) as error:
         fail(str(error), Exit.NOT_READY)
     return Figures(
         version=__version__,

@@ -66,6 +66,7 @@ def init(
     try:
         # For its owner alone: it is the place for secrets.
         with open(path, "w" if force else "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            os.chmod(path, 0o600)  # one that was there kept its own
             file.write(text)
     except FileExistsError:
         fail(f"{path} is there already; --force writes over it", Exit.INVALID)

@@ -16,6 +16,7 @@ from pipeline.catalog import MODEL_DIR_VARIABLE
 from webrtc_server import __version__
 from webrtc_server.cli.exits import Exit
 from webrtc_server.cli.table import show
+from webrtc_server.config import forget_secrets
 from webrtc_server.diagnosis.finding import Finding, Line, Report, without_secrets
 from webrtc_server.observe import log
 
@@ -52,6 +53,7 @@ def doctor(
         "max_sessions": max_sessions,
     }
     settings, findings = configuration.look({name: value for name, value in flags.items() if value is not None})
+    forget_secrets()  # before torch and the worker are asked
     if settings.model_dir is not None:
         os.environ[MODEL_DIR_VARIABLE] = settings.model_dir  # as the worker is told
     log.setup("error", "auto", settings.secrets)

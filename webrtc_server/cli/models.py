@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import difflib
 import os
+from contextlib import suppress
 from importlib import util
 from typing import Annotated
 
 import typer
 
-from pipeline.catalog import MODEL_DIR_VARIABLE, ModelSpec, Source, models
+from pipeline.catalog import MODEL_DIR_VARIABLE, ModelSpec, Source, find, models
 from pipeline.errors import BackendUnavailable
 from pipeline.model_files import wanted_of
 from pipeline.registry import ENTRIES, has_gpu
@@ -36,7 +37,7 @@ def list_models() -> None:
     settings = _configuration()
     default = settings.model or next(iter(models()))
     rows = [
-        [f"{key} (default)" if key == default else key, spec.title, _size(spec), _place(spec), spec.licence]
+        [f"{key} (default)" if key == default else key, spec.title, _size(spec), _place(spec, settings), spec.licence]
         for key, spec in models().items()
     ]
     show(("key", "title", "download", "here", "licence"), rows)
@@ -74,30 +75,31 @@ def pull(
         fail(f"{error.message} {error.fix}", Exit.NOT_READY)
     except KeyboardInterrupt:
         fail(f"Stopped; `live-diffusion models pull {key}` goes on with what is here.", Exit.CRASHED)
-    typer.echo(f"{key} is here: {_place(spec)} in {hub.models_folder()}")
+    typer.echo(f"{key} is here: {_place(spec, settings)} in {hub.models_folder()}")
 
 
 @app.command("rm")
 def remove(key: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Remove a model from the disk.
 
-    What another model that is here shares with it stays.
+    What the configured model, or another that is here, shares with it stays.
     """
-    _configuration()
+    settings = _configuration()
     spec = _known(key)
     _need_client()
     from pipeline import hub
 
-    gone = [source for source in _own(spec) if hub.is_begun(source)]
+    # Without its base what is here of the rest came with another model.
+    gone = [source for source in _own(spec, settings) if hub.is_begun(source)] if hub.is_begun(spec.base) else []
     if not gone:
         typer.echo(f"{key} is not here.")
         return
     names = ", ".join(source.repo for source in gone)
-    size = sum(map(hub.disk_usage, gone))
+    size = sum(map(hub.removed_by, gone))
     if not yes and not typer.confirm(f"Remove {names} ({_gigabytes(size)}) from {hub.models_folder()}?"):
         raise typer.Exit(Exit.CRASHED)
     try:
-        for source in gone:
+        for source in reversed(gone):  # the base last, so that what was cut short is known
             hub.remove(source)
     except OSError as error:
         fail(f"{error.filename or key} cannot be removed: {error.strerror}", Exit.NOT_READY)
@@ -130,17 +132,17 @@ def _known(key: str) -> ModelSpec:
     fail(f"there is no model {key!r} in the catalogue; {hint}", Exit.INVALID)
 
 
-def _sources(spec: ModelSpec) -> list[Source]:
-    return [source for source in (spec.base, spec.vae, spec.lora) if source]
-
-
-def _own(spec: ModelSpec) -> list[Source]:
-    """The repositories of `spec` that no other model of the catalogue that is here reads."""
+def _own(spec: ModelSpec, settings: Config) -> list[Source]:
+    """The repositories of `spec` that no other model reads: none of the catalogue that is here, nor a configured one
+    that is not of the catalogue, of which nobody knows here what its branch stands for."""
     from pipeline import hub
 
     others = [other for other in models().values() if other.key != spec.key and hub.is_begun(other.base)]
-    shared = [source for other in others for source in _sources(other)]
-    return [source for source in _sources(spec) if source not in shared]
+    with suppress(BackendUnavailable):  # which the server will say
+        if isinstance(used := find(settings.model), ModelSpec) and used.key not in models():
+            others.append(used)
+    shared = [source for other in others for source in other.sources]
+    return [source for source in spec.sources if source not in shared]
 
 
 def _has_client() -> bool:
@@ -152,14 +154,15 @@ def _need_client() -> None:
         fail(f"the hub's client is not installed: {ENTRIES['diffusion'].advice}. {CPU_NEEDS_NONE}", Exit.NOT_READY)
 
 
-def _place(spec: ModelSpec) -> str:
-    """Whether it is on this disk, and how much of it."""
+def _place(spec: ModelSpec, settings: Config) -> str:
+    """Whether all that the server would read is on this disk, and how much is there."""
     if not _has_client():
         return "no"
     from pipeline import hub
+    from webrtc_server.diagnosis.model_cache import is_here
 
-    size = _gigabytes(sum(map(hub.disk_usage, _sources(spec))))
-    if all(hub.find_here(one) for one in wanted_of(spec, half=False)):
+    size = _gigabytes(sum(map(hub.disk_usage, spec.sources)))
+    if is_here(settings, spec):
         return size
     return f"in part, {size}" if hub.is_begun(spec.base) else "no"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 from functools import partial
 from typing import Annotated
@@ -15,8 +13,6 @@ from webrtc_server.cli.config import read, summary
 from webrtc_server.cli.exits import Exit, fail
 from webrtc_server.config import Config, forget_secrets
 from webrtc_server.observe import log
-
-_ADDRESS_ERRORS = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}
 
 
 def _help(name: str) -> str:
@@ -70,7 +66,7 @@ def serve(
     typer.echo(f"settings: {summary(sources.origins())}")
     from webrtc_server.cli.progress import WorkerProgress  # here, so that --help and a wrong value answer at once
     from webrtc_server.cli.welcome import welcome
-    from webrtc_server.web.process import run
+    from webrtc_server.web.process import CannotListen, run
     from webrtc_server.web.tls import BadCertificate
 
     progress = WorkerProgress() if sys.stderr.isatty() else None
@@ -79,11 +75,9 @@ def serve(
         code = run(settings, choice.name, choice.reason, ready, watch_worker=progress)
     except BadCertificate as error:
         fail(f"{sources.origin('tls')}: {error}", Exit.INVALID if settings.tls_files else Exit.NOT_READY)
-    except OSError as error:
-        if error.errno not in _ADDRESS_ERRORS:
-            raise
+    except CannotListen as error:
         where = f"{settings.host}:{settings.port}"
-        fail(f"cannot listen on {where}: {os.strerror(error.errno)}; choose another --port", Exit.NOT_READY)
+        fail(f"cannot listen on {where}: {error}; choose another --host or --port", Exit.NOT_READY)
     finally:
         if progress:
             progress.close()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import webbrowser
+from pathlib import Path
 from urllib.parse import urlencode
 
 import segno
@@ -14,6 +16,8 @@ from webrtc_server.config import Config
 from webrtc_server.web import tls
 
 MOST_ADDRESSES = 4  # of a machine's own that are told; containers and tunnels give some machines dozens
+
+CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))  # Docker's, Podman's; others set `container`
 
 _LOCALHOST = ("localhost", "127.0.0.1", "::1")
 
@@ -29,7 +33,7 @@ def welcome(config: Config, port: int, documents: bool, browser: bool) -> None:
         typer.echo(f"API documents: {here}/docs")
     if others and config.scheme == "http":
         typer.echo("their browsers give a camera to https only: start with --tls auto")
-    elif others and sys.stdout.isatty() and sys.stdout.encoding.lower().startswith("utf"):
+    elif others and sys.stdout.isatty() and not in_container() and sys.stdout.encoding.lower().startswith("utf"):
         typer.echo("for a phone's camera:")
         # The only place that shows the token: who sees this terminal set it, and nobody types 32 letters into a phone.
         # In the fragment, which browsers send to nobody. Never where the output goes to a file or a log.
@@ -37,6 +41,11 @@ def welcome(config: Config, port: int, documents: bool, browser: bool) -> None:
     sys.stdout.flush()
     if browser:
         threading.Thread(target=webbrowser.open, args=(here,), name="open-browser", daemon=True).start()
+
+
+def in_container() -> bool:
+    """Its terminal is kept as its log, too, and its own addresses are those of a network that no phone is in."""
+    return "container" in os.environ or any(mark.exists() for mark in CONTAINER_MARKS)
 
 
 def local_url(config: Config, port: int) -> str:
@@ -50,8 +59,8 @@ def other_urls(config: Config, port: int, addresses: list[str]) -> list[str]:
     if config.is_local:
         return []
     own = [each for each in addresses if not each.startswith("127.") and each != "::1"]
-    if config.is_everywhere and ":" not in config.host:
-        own = [each for each in own if ":" not in each]
+    if config.is_everywhere:  # asyncio listens on one family's addresses, for :: too
+        own = [each for each in own if (":" in each) is (":" in config.host)]
     hosts = own[:MOST_ADDRESSES] if config.is_everywhere else [config.host]
     return [f"{config.scheme}://{_in_url(host)}:{port}" for host in hosts]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from webrtc_server.config.part import Part, Texts
+from webrtc_server.config.part import Part, Texts, expanded
 
 TLS_OFF, TLS_AUTO = "off", "auto"
 
@@ -121,7 +121,7 @@ class Listening(Part):
         if self.tls in (TLS_OFF, TLS_AUTO):
             return None
         certificate, key = _files(self.tls)
-        return Path(certificate), Path(key)
+        return expanded(certificate), expanded(key)
 
 
 def _files(value: str) -> list[str]:

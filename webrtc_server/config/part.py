@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -25,6 +27,11 @@ def items(value: object) -> object:
         except json.JSONDecodeError as error:
             raise ValueError(f"is not valid JSON: {error}") from None
     return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def expanded(file: str) -> Path:
+    """~ is the user's folder, also where no shell saw it. Of a user who is not known it stays as it is."""
+    return Path(os.path.expanduser(file))
 
 
 def lower(value: object) -> object:

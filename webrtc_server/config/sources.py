@@ -24,6 +24,7 @@ from pydantic_settings import (
 
 from webrtc_server.config.access import NEW_TOKEN
 from webrtc_server.config.model import Config
+from webrtc_server.config.part import expanded
 
 PREFIX = "LIVE_DIFFUSION_"
 ENV_FILE = Path(".env")
@@ -83,7 +84,7 @@ class _WithSecrets(Config):
         if value is not None:
             raise ValueError(f"is set, and {info.field_name}_file too: keep one of them")
         try:
-            return Path(file).read_text().strip()
+            return expanded(file).read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
             raise ValueError(f"{info.field_name}_file cannot be read: {reason}") from None
@@ -105,7 +106,7 @@ class Sources:
             _Layer(str(env_file), _fields(DotEnvSettingsSource(_Names, env_file, env_prefix="")()), str.upper),
         ]
         named = next((layer.values["config"] for layer in self._layers if "config" in layer.values), None)
-        self._toml_file = Path(str(named)) if named is not None else toml_file
+        self._toml_file = expanded(str(named)) if named is not None else toml_file
         self._toml = self._read_toml(must_be_there=named is not None)
         values = {name: value for name, value in _fields(self._toml).items() if not _says_unset(name, value)}
         values.pop("config", None)
@@ -151,10 +152,10 @@ class Sources:
         return f"{self.origin(field) or _prefixed(field)}{inside}: {message.removeprefix('Value error, ')}"
 
     def _read_toml(self, must_be_there: bool) -> dict[str, object]:
-        if must_be_there and not self._toml_file.is_file():
-            raise InvalidConfig([f"{self.origin('config')}: there is no file {self._toml_file}"])
         with _readable(self._toml_file):
-            return TomlConfigSettingsSource(_Names, self._toml_file)()
+            if not must_be_there or self._toml_file.is_file():
+                return TomlConfigSettingsSource(_Names, self._toml_file)()
+        raise InvalidConfig([f"{self.origin('config')}: there is no file {self._toml_file}"])
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from webrtc_server.config import Config
 from webrtc_server.diagnosis.finding import Finding, ok, problem, warning
-from webrtc_server.web.tls import BadCertificate, context_for
+from webrtc_server.diagnosis.model_cache import why_not_writable
+from webrtc_server.web.tls import BadCertificate, certificate_names, context_for, is_kept, own_folder
 
 
 def exposure(config: Config) -> list[Finding]:
@@ -29,13 +30,25 @@ def camera(config: Config) -> list[Finding]:
             if config.tls_files:  # else one is made at the start, and a doctor makes nothing
                 context_for(config)
         except BadCertificate as error:
-            return [problem(str(error), "Set LIVE_DIFFUSION_TLS to auto, or to files that can be read: CERT,KEY.")]
+            return [problem(str(error), "Set LIVE_DIFFUSION_TLS to auto, or to files that are good: CERT,KEY.")]
+        if not config.tls_files and (why := _why_none_is_made(config)):
+            return [problem(why, "Make that folder writable, or set LIVE_DIFFUSION_TLS to files: CERT,KEY.")]
         return [ok("the page is served over https: browsers give it the camera")]
     if config.is_local:
-        return [ok(f"open http://localhost:{config.port}: browsers give pages of localhost the camera")]
+        opened = f"open http://localhost:{config.port}: " if config.port else ""
+        return [ok(f"{opened}browsers give pages of localhost the camera")]
+    but = "; localhost gets it" if config.is_everywhere else ""
     return [
         warning(
-            "over plain http other devices' browsers give the page no camera; localhost gets it",
+            f"over plain http other devices' browsers give the page no camera{but}",
             "Start with --tls auto, or put a proxy with a certificate in front (docs/howto/phone.md).",
         )
     ]
+
+
+def _why_none_is_made(config: Config) -> str | None:
+    """Why there is no certificate of this server's own and the start cannot make one; None else."""
+    folder = own_folder()
+    if is_kept(folder, certificate_names(config)[0]) or (why := why_not_writable(folder)) is None:
+        return None
+    return f"no certificate can be kept in {folder}: {why}"

@@ -53,9 +53,9 @@ async def _server(pipeline: str) -> AsyncIterator[str]:
     assert process.stdout
     try:
         url = await _address(process.stdout)
-        await _until_ready(url)
         draining = asyncio.create_task(process.stdout.read())  # so that it never waits for a reader
         try:
+            await _until_ready(url, process)
             yield url
         finally:
             draining.cancel()
@@ -72,11 +72,13 @@ async def _address(output: asyncio.StreamReader) -> str:
     raise ServerFailed("the server did not begin to listen")
 
 
-async def _until_ready(url: str) -> None:
+async def _until_ready(url: str, process: asyncio.subprocess.Process) -> None:
     until = time.monotonic() + READY_TIMEOUT
     while time.monotonic() < until:
         if await asyncio.to_thread(_is_ready, url):
             return
+        if process.returncode is not None:
+            raise ServerFailed(f"the server ended with code {process.returncode}")
         await asyncio.sleep(POLL)
     raise ServerFailed(f"the server painted nothing in {READY_TIMEOUT:.0f} s")
 

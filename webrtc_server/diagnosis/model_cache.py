@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline import catalog, registry
 from pipeline.catalog import MODEL_DIR_VARIABLE, ModelSpec
 from pipeline.errors import BackendUnavailable
 from pipeline.model_files import wanted_of
-from pipeline.registry import choose, has_gpu
+from pipeline.registry import AUTO, choose, has_gpu
 from webrtc_server.config import Config
 from webrtc_server.diagnosis.finding import Finding, ok, problem, warning
 
@@ -41,24 +42,31 @@ def models(config: Config) -> list[Finding]:
     held = f"models in {folder}: {', '.join(kept) or 'none'}"
     if is_here(config, found):
         return [ok(held if room is None else f"{held}; it can be read only ({room}), which is enough")]
+    # With `auto` the server takes the next best; who asked for this one gets something else.
+    hindrance = warning if config.pipeline == AUTO else problem
     if room is not None:
-        return [problem(f"models cannot be stored in {folder}: {room}", f"Set {MODEL_DIR_VARIABLE} to another folder.")]
-    return [ok(held), _to_fetch(found, folder)]
+        text = f"models cannot be stored in {folder}: {room}"
+        return [hindrance(text, f"Set {MODEL_DIR_VARIABLE} to another folder.")]
+    return [ok(held), _to_fetch(found, folder, hindrance)]
 
 
-def _to_fetch(spec: ModelSpec, folder: Path) -> Finding:
+def _to_fetch(spec: ModelSpec, folder: Path, hindrance: Callable[[str, str], Finding]) -> Finding:
+    from pipeline import hub
+
     pull = f"Run: live-diffusion models pull {spec.key}"
     if spec.key not in catalog.models():
         pull = "Start the server once with network."
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        return problem(f"{spec.key} is not here, and HF_HUB_OFFLINE forbids to fetch it", f"Unset it. {pull}")
+        return hindrance(f"{spec.key} is not here, and HF_HUB_OFFLINE forbids to fetch it", f"Unset it. {pull}")
     if spec.download is None:
         return warning(f"{spec.key} is not here; the first start fetches it", pull)
-    needed = spec.download.half if has_gpu() else spec.download.full
+    whole = spec.download.half if has_gpu() else spec.download.full
+    needed = max(0.0, whole - sum(map(hub.disk_usage, spec.sources)) / 1e9)  # of a download that was cut short
     free = shutil.disk_usage(_existing(folder)).free / 1e9
-    if free < needed:
-        return problem(f"{spec.key} needs {needed} GB, the disk of {folder} has {free:.1f} GB free", "Make room there.")
-    return warning(f"{spec.key} is not here; the first start fetches up to {needed} GB ({free:.0f} GB free)", pull)
+    if free < needed + hub.SPARE_DISK / 1e9:
+        text = f"{spec.key} needs {needed:.1f} GB more, the disk of {folder} has {free:.1f} GB free"
+        return hindrance(text, "Make room there.")
+    return warning(f"{spec.key} is not here; the first start fetches up to {needed:.1f} GB ({free:.0f} GB free)", pull)
 
 
 def is_here(config: Config, spec: ModelSpec) -> bool:

@@ -30,6 +30,8 @@ def http(config: Config) -> list[Finding]:
             with socket.socket(family, kind, protocol) as listener:
                 if os.name == "posix":  # as asyncio does: a port that was just left is free
                     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 listener.bind(address)
                 listener.listen()
     except socket.gaierror:
@@ -42,7 +44,7 @@ def http(config: Config) -> list[Finding]:
 def _not_free(config: Config, at: str, error: OSError) -> Finding:
     if error.errno == errno.EADDRINUSE:
         if version := running_version(config.host, config.port):
-            return warning(
+            return problem(
                 f"{at}: a Live Diffusion server ({version}) listens there already",
                 "Use that one, stop it, or choose another --port.",
             )

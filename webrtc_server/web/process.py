@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from types import FrameType
@@ -28,6 +29,10 @@ from webrtc_server.web.tls_site import TlsSite
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 logger = get_logger(__name__)
+
+
+class CannotListen(Exception):
+    """There is no listening on the configured address; the text says why, in the system's words."""
 
 
 class Signals:
@@ -82,6 +87,15 @@ class Signals:
             limit.reschedule(self._loop.time() + grace)
 
 
+def why_not(error: OSError | UnicodeError) -> str:
+    """Without the address, which asyncio repeats. The number of a name that is not found is below 0; some have none."""
+    if not isinstance(error, OSError):
+        return str(error)
+    if error.errno is None or error.errno < 0:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
+
+
 Watcher = Callable[[WorkerState], None]
 
 
@@ -105,8 +119,8 @@ def run(
     watch_worker: Watcher | None = None,
 ) -> int:
     """Serve until SIGINT or SIGTERM; the exit code. `listening` is called once with the port, and whether there are
-    documents at `/docs`; `watch_worker` with each state of the worker, on the event loop. Raises OSError if the address
-    cannot be listened on, tls.BadCertificate.
+    documents at `/docs`; `watch_worker` with each state of the worker, on the event loop. Raises CannotListen,
+    tls.BadCertificate.
     """
     leave_out_of_collections()
     try:
@@ -133,7 +147,10 @@ async def _serve(
     try:
         address = runner, config.host, config.port
         site = TlsSite(*address, context) if context else web.TCPSite(*address)
-        await site.start()
+        try:
+            await site.start()
+        except (OSError, UnicodeError) as error:  # the latter where it cannot be a name at all
+            raise CannotListen(why_not(error)) from None
         listening(runner.addresses[0][1], any(route.canonical == "/docs" for route in app.router.resources()))
         if await signals.first is signal.SIGTERM:
             async with signals.until_hurried():

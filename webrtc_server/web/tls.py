@@ -37,33 +37,62 @@ class BadCertificate(Exception):
 
 def context_for(config: Config) -> ssl.SSLContext | None:
     """As `tls` says: None where it is off. Raises BadCertificate."""
-    return None if config.tls == TLS_OFF else context(config.tls_files, certificate_names(config))
+    return None if config.tls == TLS_OFF else context(config.tls_files, *certificate_names(config))
 
 
-def certificate_names(config: Config) -> list[str]:
-    """What a made certificate holds: all that clients may write for this server, as far as it knows."""
+def certificate_names(config: Config) -> tuple[list[str], list[str]]:
+    """All that clients may write for this server, as far as it knows: what a made certificate has to hold, and this
+    machine's IPv6 addresses, which it holds when it is made. Many systems take new ones each day (RFC 8981).
+    """
     told = [*config.allowed_hosts, config.public_ip or ANY, ANY if config.is_everywhere else config.host]
-    return [*host_names(), *(name for name in told if name != ANY and name.isascii())]
+    own = host_names()
+    lasting = [name for name in own if ":" not in name]
+    names = [*lasting, *(name for name in told if name != ANY and name.isascii())]
+    return names, [name for name in own if ":" in name]
 
 
-def context(files: tuple[Path, Path] | None, names: Sequence[str]) -> ssl.SSLContext:
+def context(files: tuple[Path, Path] | None, names: Sequence[str], passing: Sequence[str] = ()) -> ssl.SSLContext:
     """For a server of these host names and addresses. `files`, certificate and key in PEM, or None: one is made.
 
     Raises BadCertificate.
     """
-    certificate, key = files or own_certificate(platformdirs.user_state_path("live-diffusion"), names)
+    certificate, key = files or own_certificate(own_folder(), names, passing)
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        made.load_cert_chain(certificate, key)
+        made.load_cert_chain(certificate, key, _no_pass_phrase)
+        if files and (ended := _ended(certificate)):
+            raise BadCertificate(f"the certificate {certificate} ended on {ended}")
+    except ValueError as error:
+        raise BadCertificate(f"the key {key} cannot be used: {error}") from error
     except OSError as error:  # ssl.SSLError is one
         why = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
         raise BadCertificate(f"the certificate {certificate} and its key {key} cannot be used: {why}") from error
     return made
 
 
-def own_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
-    """Certificate and key in `folder`, made where there are none for all `names`, or they end soon.
+def _ended(path: Path) -> datetime.date | None:
+    """When the first certificate in `path` did, if it did."""
+    try:
+        end = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    except ValueError:  # OpenSSL, which serves it, takes more
+        return None
+    return end.date() if end < datetime.datetime.now(datetime.UTC) else None
+
+
+def own_folder() -> Path:
+    """Where a made certificate is kept."""
+    return platformdirs.user_state_path("live-diffusion")
+
+
+def is_kept(folder: Path, names: Sequence[str]) -> bool:
+    """Whether `own_certificate` has nothing to write there."""
+    return _is_good(folder / "certificate.pem", folder / "key.pem", names)
+
+
+def own_certificate(folder: Path, names: Sequence[str], passing: Sequence[str] = ()) -> tuple[Path, Path]:
+    """Certificate and key in `folder`, made where there are none for all `names`, or they end soon; then for
+    `passing`, too.
 
     Raises BadCertificate where the folder cannot be written.
     """
@@ -71,7 +100,7 @@ def own_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
     if not _is_good(certificate, key, names):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write(key, certificate, names)
+            _write(key, certificate, [*names, *passing])
         except OSError as error:
             raise BadCertificate(f"no certificate can be kept in {folder}: {error.strerror}") from error
     return certificate, key
@@ -79,13 +108,19 @@ def own_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
 
 def _is_good(path: Path, key: Path, names: Sequence[str]) -> bool:
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, key)  # whether they belong together
+        pair = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        pair.load_cert_chain(path, key, _no_pass_phrase)  # whether they belong together
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
         held = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, x509.ExtensionNotFound):
         return False
     ends_late = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC) > RENEW_BEFORE
     return ends_late and set(_general(names)) <= set(held)
+
+
+def _no_pass_phrase() -> str:
+    """Else OpenSSL asks for one at the terminal, and waits."""
+    raise ValueError("it has a pass phrase, and there is nobody to type it")
 
 
 def _general(names: Sequence[str]) -> list[x509.GeneralName]:

@@ -100,8 +100,14 @@ class _Doorway(asyncio.Protocol):
             self._transport.abort()
 
     async def _encrypt(self, transport: asyncio.Transport, hello: bytes) -> None:
-        encrypted = await self._start_tls(transport, hello)
-        self._leave()
+        try:
+            encrypted = await self._start_tls(transport, hello)
+        except BaseException:  # else the connection would count for ever
+            self._server.leave(self._handler)
+            transport.abort()
+            raise
+        finally:
+            self._leave()
         if encrypted is None or encrypted.is_closing():
             self._server.leave(self._handler)
             return
