@@ -242,7 +242,7 @@ if __name__ == "__main__":
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         print(path.relative_to(ROOT))
-    for path, plain in packed().items():
-        if not is_current(path, plain):
-            path.write_bytes(gzip.compress(plain.read_bytes(), 9, mtime=0))
+    for path, source in packed().items():
+        if not is_current(path, source):
+            path.write_bytes(gzip.compress(source.read_bytes(), 9, mtime=0))
             print(path.relative_to(ROOT))
