@@ -76,7 +76,7 @@ def test_what_is_not_ours_is_pinned_watched_and_told_no_more_than_it_needs(name:
     secrets = {key for key in service["environment"] if re.search("TOKEN|SECRET|PASSWORD", key)}
     assert secrets == {
         "turn": {"LIVE_DIFFUSION_TURN_SECRET"},
-        "tls": set(),
+        "tls": {"LIVE_DIFFUSION_AUTH_TOKEN"},
         "prometheus": {"LIVE_DIFFUSION_AUTH_TOKEN"},
         "grafana": {"GF_SECURITY_ADMIN_PASSWORD"},
     }.get(name)
@@ -99,7 +99,11 @@ def shell(service: str, program: str, folder: Path, **environment: str) -> subpr
 
 @pytest.mark.parametrize(
     ("host", "tls", "target", "scheme"),
-    [("127.0.0.1", "off", "127.0.0.1:81", "http"), ("::1", "auto", "[::1]:81", "https")],
+    [
+        ("127.0.0.1", "off", "127.0.0.1:81", "http"),
+        ("127.0.0.1", "Off", "127.0.0.1:81", "http"),
+        ("::1", "auto", "[::1]:81", "https"),
+    ],
 )
 def test_prometheus_is_told_where_and_with_what_token(
     tmp_path: Path, host: str, tls: str, target: str, scheme: str
@@ -133,6 +137,18 @@ def test_grafana_is_not_started_without_a_password(tmp_path: Path) -> None:
     assert COMPOSE["services"]["grafana"]["environment"]["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
     for name in SERVERS:
         assert COMPOSE["services"][name]["environment"]["GRAFANA_PASSWORD"] == ""
+
+
+def test_https_is_not_offered_without_a_token(tmp_path: Path) -> None:
+    told = shell("tls", "caddy", tmp_path, LIVE_DIFFUSION_AUTH_TOKEN="a$token%s")
+    assert "run --config /etc/caddy/Caddyfile" in told.stdout
+    assert "a$token%s" not in told.stdout
+    refused = shell("tls", "caddy", tmp_path, LIVE_DIFFUSION_AUTH_TOKEN="")
+    assert refused.returncode != 0
+    assert "set it in .env" in refused.stderr
+    for name in SERVERS:  # or one guesser of tokens locks out all that come by Caddy
+        trusted = COMPOSE["services"][name]["environment"]["LIVE_DIFFUSION_TRUSTED_PROXIES"]
+        assert trusted == "${LIVE_DIFFUSION_TRUSTED_PROXIES:-127.0.0.1}"
 
 
 def test_files_that_are_mounted_are_there() -> None:

@@ -1,12 +1,16 @@
-"""What the page takes from others is exactly what vendor.json says, with its licence."""
+"""What the page takes from others is exactly what vendor.json says, with its licence, and packed as it is plain."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
+import pytest
+
 from run import ROOT
+from tools.generate import is_current, packed
 
 FOLDER = ROOT / "static" / "vendor"
 HEADINGS = {"MIT": "MIT License", "Apache-2.0": "Apache License"}
@@ -14,9 +18,15 @@ HEADINGS = {"MIT": "MIT License", "Apache-2.0": "Apache License"}
 
 def test_every_file_is_listed_with_its_hash() -> None:
     listed = {name: digest for entry in _entries() for name, digest in entry["sha256"].items()}
-    here = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in FOLDER.iterdir()}
+    files = set(FOLDER.iterdir()) - packed().keys()
+    here = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     del here["vendor.json"]
     assert listed == here
+
+
+@pytest.mark.parametrize("path", packed(), ids=lambda path: path.name)
+def test_what_is_packed_is_what_is_plain(path: Path) -> None:
+    assert is_current(path, packed()[path]), "out of date: run `python tools/generate.py`"
 
 
 def test_every_package_has_a_version_and_a_licence_text() -> None:

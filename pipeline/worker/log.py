@@ -12,6 +12,8 @@ import sys
 import structlog
 from structlog.typing import Processor
 
+from pipeline.log_texts import set_in_traceback, short_texts
+
 FORMAT_VARIABLE = "LIVE_DIFFUSION_LOG_FORMAT"  # json: one object a line; else for eyes
 
 
@@ -22,16 +24,12 @@ def setup() -> None:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=as_json),
+        short_texts,
     ]
     last: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
-        else [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(),
-                exception_formatter=structlog.dev.plain_traceback,  # pretty ones print variables, prompts too
-            )
-        ]
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=set_in_traceback)]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -5,7 +5,8 @@
 
 const KEPT = "live-diffusion.keys";
 const TYPING = "input, select, textarea, [contenteditable]";
-const PRESSING = "button, summary, a, input, select, textarea"; // a space presses them
+// A space presses them; the last has the focus when a button went, and who pressed that twice means nothing by it.
+const PRESSING = "button, summary, a, input, select, textarea, [role=status]";
 
 /**
  * The shortcut's key that an event is, or null where it is none.

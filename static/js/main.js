@@ -12,7 +12,7 @@ import { findPlaces, storage } from "./page.js";
 import { addPreferences } from "./preferences.js";
 import { asProblem } from "./protocol.js";
 import { remedy } from "./remedies.js";
-import { ServerError } from "./signalling.js";
+import { ServerError, splitToken } from "./signalling.js";
 import { addSoften } from "./soften.js";
 import {
   kindOf,
@@ -443,11 +443,18 @@ function same(a, b) {
 /** The server's, which may come with the address, as the terminal's QR code has it; it does not stay there. */
 function takeToken() {
   const kept = storage("sessionStorage");
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given === null) return kept?.getItem(TOKEN) ?? "";
-  history.replaceState(null, "", location.pathname + location.search);
-  kept?.setItem(TOKEN, given);
-  return given;
+  const { token, rest } = splitToken(location.hash);
+  if (!token) return kept?.getItem(TOKEN) ?? "";
+  history.replaceState(null, "", location.pathname + location.search + rest);
+  kept?.setItem(TOKEN, token);
+  return token;
+}
+
+/** A link with a token that is opened where the page is already. @param {HashChangeEvent} event */
+function signInByLink(event) {
+  if (!splitToken(location.hash).token) return;
+  event.stopImmediatePropagation(); // a look in the link is for the page that comes
+  location.reload();
 }
 
 /**
@@ -477,6 +484,7 @@ view.useCard.onclick = view.startCard.onclick = () => tryAgain(TEST_CARD);
 view.form.addEventListener("submit", (event) => event.preventDefault());
 onSourcesChanged(() => drawSources());
 oneColumn.onchange = placeFigures;
+addEventListener("hashchange", signInByLink);
 addEventListener("online", () => client.retryNow());
 document.addEventListener("visibilitychange", () => document.hidden || client.retryNow());
 addEventListener("pagehide", () => client.stop());

@@ -18,6 +18,18 @@ export class ServerError extends Error {
   }
 }
 
+/**
+ * The server's token that an address brings behind its #, and what else stands there, without it.
+ * @param {string} fragment with its #, or empty
+ */
+export function splitToken(fragment) {
+  const params = new URLSearchParams(fragment.slice(1));
+  const token = params.get("token") ?? "";
+  params.delete("token");
+  const others = String(params);
+  return { token, rest: others && `#${others}` };
+}
+
 export class Server {
   /** What the server asks for where it is not open to everybody. */
   token = "";

@@ -36,6 +36,7 @@ export class View {
   token = find("token", HTMLInputElement);
   #stage = find("stage", HTMLElement);
   #state = find("state", HTMLElement);
+  #said = find("said", HTMLElement);
   #painter = find("painter", HTMLElement);
   #trouble = find("trouble", HTMLElement);
   /** @type {Problem | null} */
@@ -82,7 +83,7 @@ export class View {
     setText("state-icon", icon(tone));
     setText("state-word", word);
     setText("state-text", text);
-    if (!remedy && document.activeElement === this.mend) this.start.focus(); // the button is about to go
+    if (!remedy && document.activeElement === this.mend) this.#said.focus(); // the button is about to go
     find("remedy", HTMLElement).hidden = !remedy;
     setText("remedy-do", remedy);
     const overWs = running && session.via === "ws";

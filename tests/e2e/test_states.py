@@ -103,7 +103,9 @@ def test_what_this_side_can_mend_takes_one_press(open_page: Open) -> None:
     page.keyboard.press("Enter")
     until("it is sent", lambda: talk.heard[-1]["data"] == {"steps": 1})
     watched.until_state("Live")
-    expect(page.locator("#start")).to_be_focused()
+    expect(page.locator("#said")).to_be_focused()
+    page.keyboard.press("Space")  # once too often
+    watched.until_state("Live")
 
 
 def test_a_camera_that_is_slow_is_asked_for_less(open_page: Open) -> None:
@@ -366,6 +368,9 @@ def test_a_server_with_a_token_lets_in_who_knows_it(open_page: Open) -> None:
     watched.start()
     page.reload()  # of the same tab, which still knows it
     watched.start()
+    page.evaluate("location.hash = 'token=old&prompt=owl'")  # a link with one that is no longer right
+    watched.until_state("Locked")
+    assert page.url.endswith("/#prompt=owl")
 
 
 def test_a_setting_stands_only_where_diffusion_does_something_else(open_page: Open) -> None:

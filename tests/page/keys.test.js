@@ -23,7 +23,8 @@ test("a key is a shortcut where nobody types", () => {
 
 test("a space presses what has the focus", () => {
   assert.equal(keyOf(press(" "), focus("body")), " ");
-  for (const tag of ["button", "summary", "a"]) assert.equal(keyOf(press(" "), focus(tag)), null);
+  for (const tag of ["button", "summary", "a", "[role=status]"])
+    assert.equal(keyOf(press(" "), focus(tag)), null);
 });
 
 test("the browser's own keys stay its own", () => {

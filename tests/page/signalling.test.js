@@ -2,11 +2,17 @@
 
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { base64url, Server, ServerError } from "../../static/js/signalling.js";
+import { base64url, Server, ServerError, splitToken } from "../../static/js/signalling.js";
 
 const real = globalThis.fetch;
 afterEach(() => {
   globalThis.fetch = real;
+});
+
+test("a token is taken out of an address, a look beside it stays", () => {
+  assert.deepEqual(splitToken("#token=a%2Bb"), { token: "a+b", rest: "" });
+  assert.deepEqual(splitToken("#prompt=fox&token=t&s=0.5"), { token: "t", rest: "#prompt=fox&s=0.5" });
+  for (const none of ["", "#", "#token="]) assert.deepEqual(splitToken(none), { token: "", rest: "" });
 });
 
 /** The requests made, each answered by `response`. */

@@ -12,6 +12,7 @@ import pytest
 from pipeline import catalog
 from pipeline.catalog import ModelSpec, Source
 from pipeline.errors import BackendUnavailable
+from pipeline.log_texts import MAX_TEXT
 
 TEXT = Path(catalog.__file__).with_name("models.toml").read_text(encoding="utf-8")
 GOOD = tomllib.loads(TEXT)["sd-turbo"]
@@ -28,6 +29,7 @@ def test_what_there_is() -> None:
     assert lcm.lora
     assert (lcm.lora.repo, lcm.steps, lcm.cfg_type) == ("latent-consistency/lcm-lora-sdv1-5", 4, "self")
     assert all(model.licence and "icense" in model.notice for model in models.values())
+    assert all(len(model.notice) <= MAX_TEXT for model in models.values()), "the log would cut it"
     sources = [source for model in models.values() for source in (model.base, model.vae, model.lora) if source]
     assert all(re.fullmatch("[0-9a-f]{40}", source.revision) for source in sources)  # what is tried is what comes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from typing import Any
 
 import aiohttp
@@ -12,6 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+from run import ROOT
 from tests.conftest import StartServer
 from tests.fakes.rtc_client import OfferRefused, RtcClient
 from tests.fakes.server import RunningServer
@@ -61,6 +63,12 @@ async def ask(server: RunningServer, method: str, path: str, headers: dict[str, 
         if response.status == 429:
             assert int(response.headers["Retry-After"]) > 0
         return response.status, problem.get("code")
+
+
+def test_what_is_open_is_what_is_said_to_be() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    (paragraph,) = (part for part in text.split("\n\n") if part.startswith("Routes that need no token:"))
+    assert sorted(re.findall(r"`([^`]+)`", paragraph)) == sorted(gate.OPEN)
 
 
 async def test_pages_of_others_get_nothing(start_server: StartServer) -> None:

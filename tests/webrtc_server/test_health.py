@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
@@ -68,6 +69,17 @@ async def test_the_clock_of_the_loop_notices_what_holds_it_up() -> None:
     assert worst is not None
     assert 0 <= (clock.lag(0) or 0) < 200 < worst
     ticking.cancel()
+
+
+async def test_a_tick_that_comes_early_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webrtc_server.observe.loop_clock.time", SimpleNamespace(monotonic=lambda: 5.0))
+    clock = LoopClock()
+    ticking = asyncio.create_task(clock.run())
+    async with asyncio.timeout(5):
+        while clock.lag(50) is None:
+            await asyncio.sleep(0.01)
+    ticking.cancel()
+    assert (clock.lag(50), clock.lags.sum) == (0, 0)
 
 
 async def test_healthz_says_when_the_loop_stands_still(start_server: StartServer) -> None:

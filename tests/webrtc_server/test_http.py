@@ -18,6 +18,7 @@ from tests.conftest import StartServer
 from tests.fakes.rtc_client import RtcClient
 from tests.fakes.server import RunningServer
 from webrtc_server.config import Config
+from webrtc_server.static_files import static_dir
 from webrtc_server.web import info_api
 from webrtc_server.web.app import worker_environment
 
@@ -173,6 +174,17 @@ async def test_the_page_travels_compressed(server: RunningServer) -> None:
                 assert (response.status, response.headers.get("Content-Encoding")) == (206, None)
 
 
+async def test_large_files_are_not_packed_for_each_who_asks(server: RunningServer) -> None:
+    async with aiohttp.ClientSession(server.url, auto_decompress=False) as http:
+        for plain in (static_dir() / "vendor").glob("*.js"):
+            for encoding, sent in (("gzip, deflate", plain.with_name(f"{plain.name}.gz")), ("deflate", plain)):
+                path = f"/static/vendor/{plain.name}"
+                async with http.get(path, headers={"Accept-Encoding": encoding}) as response:
+                    assert response.headers.get("Content-Encoding") == ("gzip" if sent.suffix == ".gz" else None)
+                    assert response.content_type.endswith("/javascript")
+                    assert await response.read() == sent.read_bytes()
+
+
 async def test_not_ready_says_why(server: RunningServer, http: aiohttp.ClientSession) -> None:
     async with RtcClient(server.url), RtcClient(server.url), http.get("/readyz") as response:
         assert response.status == 503
@@ -191,6 +203,10 @@ async def test_pages_of_allowed_origins_may_use_the_server(start_server: StartSe
             assert response.status == 204
             assert response.headers["Access-Control-Allow-Origin"] == "http://friend.example"
             assert response.headers["Access-Control-Allow-Headers"] == "Authorization, Content-Type, If-Match"
+            assert response.headers["Vary"] == "Origin"
+        for path in ("/static/js/client.js", "/static/vendor/uqr.js"):  # packed on the way, packed before
+            async with http.get(path, headers=friend) as response:
+                assert response.headers["Vary"] == "Accept-Encoding, Origin"
         async with http.post("/offer", json=GOOD, headers=friend) as response:
             assert response.status == 400
             assert response.headers["Access-Control-Allow-Origin"] == "http://friend.example"

@@ -79,6 +79,7 @@ async def test_candidates_restarts_and_ends(start_server: StartServer) -> None:
             (TRICKLE | {"If-Match": '"other"'}, 412),
             (TRICKLE | {"If-Match": f"W/{client.etag}"}, 412),  # weak tags never match (RFC 9110 section 13.1.1)
             (TRICKLE | {"If-Match": "*"}, 422),
+            (TRICKLE | {"If-Match": '"*"'}, 422),
             (SDP, 415),
         ):
             async with http.patch(client.location, data=FRAGMENT, headers=headers) as response:

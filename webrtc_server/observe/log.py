@@ -11,14 +11,14 @@ import base64
 import json
 import logging
 import sys
-import traceback
 from collections.abc import Iterable
-from typing import Literal, TextIO
+from typing import Literal
 
 import structlog
-from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
+from structlog.typing import EventDict, Processor, WrappedLogger
 
-MAX_TEXT = 200  # characters of one value; longer ones say how much was cut
+from pipeline.log_texts import set_in_traceback, short_texts
+
 BLOT = "[secret]"
 _QUIET = ("aiortc", "aioice", "asyncio", "aiohttp.access")  # they speak of every packet or request below WARNING
 
@@ -45,7 +45,7 @@ def setup(level: str, fmt: Literal["auto", "console", "json"], secrets: Iterable
         short_texts,
     ]
     last: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_set_in_traceback)]
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=set_in_traceback)]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=repr)]
     )
@@ -101,23 +101,3 @@ def _forms(secret: str) -> list[str]:
     """As it is, as it travels in a sub-protocol's name, and escaped as JSON and Python write texts; longest first."""
     encoded = base64.urlsafe_b64encode(secret.encode()).rstrip(b"=").decode()
     return sorted({secret, encoded, json.dumps(secret)[1:-1], repr(secret)[1:-1]}, key=len, reverse=True)
-
-
-def _set_in_traceback(file: TextIO, exc_info: ExcInfo) -> None:
-    """Each line set in, so that an error's own text cannot pass for a line of the log. Plain, for the pretty ones print
-    local variables, and these may hold secrets."""
-    for line in "".join(traceback.format_exception(*exc_info)).splitlines():
-        file.write(f"\n    {line if line.isprintable() else repr(line)[1:-1]}")
-
-
-def short_texts(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
-    """Escape and cut every text of the event; what stands in `event` too, for libraries put peers' texts there."""
-    for key, value in event_dict.items():
-        if isinstance(value, str):
-            event_dict[key] = _short(value)
-    return event_dict
-
-
-def _short(text: str) -> str:
-    kept = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}... ({len(text) - MAX_TEXT} more)"
-    return kept if kept.isprintable() else repr(kept)[1:-1]

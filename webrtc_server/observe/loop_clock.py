@@ -22,7 +22,7 @@ class LoopClock:
         while True:
             await asyncio.sleep(LOOP_TICK)
             now = time.monotonic()
-            self._lags.add((now - self._last - LOOP_TICK) * 1000)
+            self._lags.add(max(0.0, now - self._last - LOOP_TICK) * 1000)  # asyncio may wake it a moment early
             self._last = now
 
     def age(self, now: float) -> float:

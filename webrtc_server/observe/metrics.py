@@ -31,7 +31,7 @@ STANDING = ("painted", "queued", "connecting")
 STAGES = ("waited", "pipeline", "server", "encode")
 QUEUES = ("waiting", "in_flight")
 SETTINGS = ("applied", "unchanged", "refused")
-ENDS = ("left", "unconnected")  # beside the codes
+LEFT, UNCONNECTED = "left", "unconnected"  # how a session ended that was given no reason; else it is a code
 Kind = Literal["counter", "gauge", "histogram"]
 Value = float | Histogram
 Samples = dict[tuple[str, ...], Value]
@@ -102,7 +102,7 @@ def families(facts: Facts) -> Iterator[Family]:
         for transport in TRANSPORTS
         for stage in FRAMES
     }
-    ended: Samples = {(transport, end): 0 for transport in TRANSPORTS for end in ENDS}
+    ended: Samples = {(transport, end): 0 for transport in TRANSPORTS for end in (LEFT, UNCONNECTED)}
     ended |= facts.ended
     errors = everybody.errors + Counter(facts.http_errors)
     lag = "By how much a tick of the event loop, ten a second, was late."
@@ -120,7 +120,7 @@ def families(facts: Facts) -> Iterator[Family]:
     yield _by("counter", "rtp_bytes", "Bytes of WebRTC, viewers' too.", "direction", everybody.bytes, ("in", "out"))
     yield _one("counter", "ice_failures", "WebRTC links that never stood, or broke.", everybody.ice_failures)
     yield _by("counter", "settings_updates", "Settings messages.", "result", everybody.settings, SETTINGS)
-    yield _by("counter", "errors", "Errors that clients were told.", "code", errors, tuple(Code))
+    yield _by("counter", "errors", "Errors that came up for clients.", "code", errors, tuple(Code))
     yield _by("gauge", "worker_phase", "1 for how the picture process is.", "phase", {facts.phase: 1}, get_args(Phase))
     yield _one("counter", "worker_restarts", "Picture processes that ended by themselves.", facts.restarts)
     yield _one("gauge", "model_ready", "1 while frames can be painted.", float(facts.phase == "ready"))

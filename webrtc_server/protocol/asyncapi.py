@@ -13,10 +13,10 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from pipeline.settings import Settings
 from webrtc_server import __version__
-from webrtc_server.limits import CLIENT_ID_LENGTH, DATA_CHANNEL_LABEL, IMAGE_BYTES, MESSAGE_ID_CHARS
+from webrtc_server.limits import DATA_CHANNEL_LABEL, IMAGE_BYTES, MESSAGE_ID_CHARS
+from webrtc_server.protocol.bodies import CLIENT_ID_LIMITS, CLIENT_ID_TEXT, SCHEMAS
 from webrtc_server.protocol.messages import CLIENT_TYPES, SERVER_TYPES
 
-SCHEMAS = "#/components/schemas/"
 # What each message of a client is answered with; any of them may be answered with `error`.
 REPLIES = {
     "settings": ["settings_applied"],
@@ -26,15 +26,10 @@ REPLIES = {
     "ping": ["pong"],
     "picture": ["processed_frame", "painted_picture"],
 }
-CLIENT_ID = {  # in the query of `/ws`
+QUERY = {  # of `/ws`
     "type": "object",
     "properties": {
-        "client_id": {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": CLIENT_ID_LENGTH,
-            "description": "A text of your choice, and a secret: the next session with it takes this one's place.",
-        },
+        "client_id": {"type": "string", **CLIENT_ID_LIMITS, "description": CLIENT_ID_TEXT},
     },
 }
 UNASKED = ["status", "error", "stats"]  # what the server says of itself
@@ -96,7 +91,7 @@ def document() -> dict[str, Any]:
                 "title": "WebSocket",
                 "servers": [{"$ref": "#/servers/http"}],
                 "messages": _messages([*sent, "picture", *heard, "painted_picture"]),
-                "bindings": {"ws": {"method": "GET", "query": CLIENT_ID}},
+                "bindings": {"ws": {"method": "GET", "query": QUERY}},
             },
             "control": {
                 "address": None,

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from webrtc_server.limits import CLIENT_ID_LENGTH
 from webrtc_server.protocol.error_codes import ClientError, Code
 from webrtc_server.protocol.messages import ErrorData, FieldProblem
+
+SCHEMAS = "#/components/schemas/"  # where models stand in the documents
+CLIENT_ID_LIMITS: dict[str, JsonValue] = {"minLength": 1, "maxLength": CLIENT_ID_LENGTH}  # checked by the manager
+CLIENT_ID_TEXT = "A text of your choice, and a secret: the next session with it takes this one's place."
 
 
 class OfferBody(BaseModel):
@@ -23,11 +27,7 @@ class OfferBody(BaseModel):
     sdp: str = Field(description="A complete offer (RFC 9429): no candidates follow it, and it needs none.")
     type: Literal["offer"]
     settings: dict[str, Any] | None = Field(default=None, description="Any of the settings of a session.")
-    client_id: str | None = Field(
-        default=None,
-        description="A text of your choice, and a secret: the next session with it takes this one's place.",
-        json_schema_extra={"minLength": 1, "maxLength": CLIENT_ID_LENGTH},  # checked by the manager
-    )
+    client_id: str | None = Field(default=None, description=CLIENT_ID_TEXT, json_schema_extra=CLIENT_ID_LIMITS)
 
 
 class OfferAnswer(BaseModel):

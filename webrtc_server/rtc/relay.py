@@ -195,7 +195,9 @@ class Broadcast:
 
     async def _encode(self, codec: CodecName, step: Rung, viewers: Iterable[PacketTrack], frame: av.VideoFrame) -> None:
         assert self._sizes
-        stream = self._streams.setdefault((codec, step), Stream(codec, self._sending.executor, self.encode_times))
+        stream = self._streams.get((codec, step))
+        if stream is None:
+            stream = self._streams[codec, step] = Stream(codec, self._sending.executor, self.encode_times)
         fanout = self._fanouts[codec, step]
         key = fanout.key_frames.take(time.monotonic())
         try:

@@ -18,6 +18,7 @@ from pipeline.settings import Settings
 from webrtc_server.limits import CLIENT_ID_LENGTH, CLOSE_TIMEOUT, CLOSING_SESSIONS, GATHER_TIMEOUT
 from webrtc_server.observe.counted import Counted
 from webrtc_server.observe.log import get_logger
+from webrtc_server.observe.metrics import LEFT, UNCONNECTED
 from webrtc_server.policy.admission import Admission, Refusal
 from webrtc_server.policy.deadlines import End, judge
 from webrtc_server.protocol.error_codes import ClientError, Code
@@ -29,7 +30,6 @@ from webrtc_server.sessions.view_id import in_log, view_id_for
 
 TICK = 0.5  # seconds
 RETRY_AFTER = 5  # seconds, told to those who find no place
-LEFT, UNCONNECTED = "left", "unconnected"  # how a session ended that was given no reason
 _ENDS = {End.SILENT: Code.NO_INPUT, End.UNUSABLE: Code.FRAME_TOO_LARGE}
 _REFUSALS = {
     Refusal.PENDING: "Too many others are connecting just now.",

@@ -30,7 +30,6 @@ PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
     "Access-Control-Max-Age": "600",
-    "Vary": "Origin",
 }
 NO_ORIGIN_FIX = "Have the server's operator set LIVE_DIFFUSION_AUTH_TOKEN, and send that token."
 HTTP_ERRORS: web.AppKey[Counter[str]] = web.AppKey("http_errors", Counter)  # by code
@@ -118,4 +117,4 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     if CORS_ORIGIN in request:
         response.headers["Access-Control-Allow-Origin"] = request[CORS_ORIGIN]
         response.headers["Access-Control-Expose-Headers"] = "Accept-Patch, ETag, Link, Location, Retry-After"
-        response.headers["Vary"] = "Origin"
+        response.headers["Vary"] = ", ".join(filter(None, (response.headers.get("Vary"), "Origin")))

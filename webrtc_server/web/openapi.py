@@ -14,7 +14,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from pipeline.settings import Settings
 from webrtc_server import __version__
-from webrtc_server.protocol.bodies import Problem
+from webrtc_server.protocol.bodies import SCHEMAS, Problem
 from webrtc_server.protocol.error_codes import TABLE, Code
 from webrtc_server.web.docs_pages import Documents
 from webrtc_server.web.gate import OPEN, WATCHING
@@ -23,7 +23,7 @@ from webrtc_server.web.info_api import InfoApi
 from webrtc_server.web.metrics_api import MetricsApi
 from webrtc_server.web.middleware import PROBLEM, SAFE_METHODS
 from webrtc_server.web.pages import FILES, Pages
-from webrtc_server.web.routes import PARAMETERS, SCHEMAS, Answer, Content, Operation, Tag, operations
+from webrtc_server.web.routes import PARAMETERS, Answer, Content, Operation, Tag, operations
 from webrtc_server.web.session_api import SessionApi
 from webrtc_server.web.view_token_api import ViewTokenApi
 from webrtc_server.web.whep_api import WhepApi

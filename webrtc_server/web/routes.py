@@ -18,7 +18,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel
 
-from webrtc_server.limits import CLIENT_ID_LENGTH
+from webrtc_server.protocol.bodies import CLIENT_ID_LIMITS, CLIENT_ID_TEXT, SCHEMAS
 from webrtc_server.protocol.error_codes import Code
 
 H = TypeVar("H", bound=Callable[..., Awaitable[web.StreamResponse]])
@@ -26,13 +26,7 @@ H = TypeVar("H", bound=Callable[..., Awaitable[web.StreamResponse]])
 _MARK = "__operation__"
 JSON = "application/json"
 HTML = "text/html"
-
-
-SCHEMAS = "#/components/schemas/"  # where models stand in the document
-CLIENT_ID = {
-    "description": "A text of your choice, and a secret: the next session with it takes this one's place.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": CLIENT_ID_LENGTH},
-}
+CLIENT_ID = {"description": CLIENT_ID_TEXT, "schema": {"type": "string", **CLIENT_ID_LIMITS}}
 
 
 class Tag(StrEnum):

@@ -43,8 +43,9 @@ def created(location: str, sdp: str, servers: IceServers) -> web.Response:
 
 
 async def take_candidates(request: web.Request, resource_id: str) -> web.Response:
-    """Raises ClientError, `no_ice_restart` for what is no candidate but a new ICE session (RFC 9725 section 4.3.3)."""
-    if request.headers.get("If-Match") == ANY:
+    """Raises ClientError, `no_ice_restart` for what says by its If-Match that it is no candidate but a new ICE session
+    (RFC 9725 section 4.3.3, which quotes the star). Without one it passes for candidates, which are not needed."""
+    if any(tag.value == ANY for tag in request.if_match or ()):
         raise ClientError(Code.NO_ICE_RESTART)
     tags = preconditions(request)
     if tags is not None and entity_tag(resource_id) not in tags:

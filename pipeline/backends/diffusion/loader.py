@@ -148,7 +148,8 @@ def _in_folder(folder: Path, choices: Choices) -> _Files:
 
 
 def _fetched(spec: ModelSpec, choices: Choices, device: torch.device, report: Report) -> _Files:
-    logger.info("%s (%s): %s", spec.title, spec.licence, spec.notice)
+    logger.info("%s (%s)", spec.title, spec.licence)
+    logger.info("%s", spec.notice)  # apart, since a line is cut where it is too long
     wanted = wanted_of(spec, half=device.type == "cuda", tiny_vae=choices.vae == "tiny")
     folders = iter(fetch(wanted, report))
     base = next(folders)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from webrtc_server.observe.log import BLOT, MAX_TEXT, get_logger, setup
+from pipeline.log_texts import MAX_TEXT
+from webrtc_server.observe.log import BLOT, get_logger, setup
 
 
 @pytest.fixture(autouse=True)
