@@ -206,6 +206,7 @@ async def test_a_models_name_is_never_a_path_or_an_address(start_server: StartSe
         assert seen == []
 
 
+@pytest.mark.logs_errors("the worker is stalled")  # its pongs are not heard while hypothesis holds the event loop
 @pytest.mark.usefixtures("models_on_command")
 async def test_any_text_as_a_models_name(start_server: StartServer) -> None:
     server = await start_server("greys")
