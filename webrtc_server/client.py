@@ -245,6 +245,8 @@ class Session:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._peer.close()
+                for transceiver in self._peer.getTransceivers():
+                    await transceiver.stop()  # again: one that was about to start while the others were stopped goes on
 
 
 @contextlib.asynccontextmanager

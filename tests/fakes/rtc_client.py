@@ -288,7 +288,14 @@ class RtcClient:
     async def close(self) -> None:
         self.camera.stop()
         await end(self._reader, self._repair)
-        await self.pc.close()
+        await close(self.pc)
+
+
+async def close(connection: RTCPeerConnection) -> None:
+    """All of it: a sender that was about to start while aiortc stopped the others goes on, else."""
+    await connection.close()
+    for transceiver in connection.getTransceivers():
+        await transceiver.stop()
 
 
 async def end(*tasks: asyncio.Task[None] | None) -> None:

@@ -17,7 +17,7 @@ from aiortc import (
 )
 from aiortc.mediastreams import MediaStreamError
 
-from tests.fakes.rtc_client import OfferRefused, end, release_at_marker
+from tests.fakes.rtc_client import OfferRefused, close, end, release_at_marker
 
 
 class WhepClient:
@@ -63,7 +63,7 @@ class WhepClient:
             ) as response,
         ):
             if response.status != 201:
-                await self.pc.close()
+                await close(self.pc)
                 raise OfferRefused(response.status, await response.json(), dict(response.headers))
             self.answer, self.headers = await response.text(), dict(response.headers)
         await self.pc.setRemoteDescription(RTCSessionDescription(self.answer, "answer"))
@@ -90,4 +90,4 @@ class WhepClient:
 
     async def close(self) -> None:
         await end(self._reader)
-        await self.pc.close()
+        await close(self.pc)

@@ -6,7 +6,7 @@ import aiohttp
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack
 
-from tests.fakes.rtc_client import Camera, OfferRefused
+from tests.fakes.rtc_client import Camera, OfferRefused, close
 
 SDP = {"Content-Type": "application/sdp"}
 
@@ -47,4 +47,4 @@ class WhipClient:
 
     async def close(self) -> None:
         self.camera.stop()
-        await self.pc.close()
+        await close(self.pc)
