@@ -261,7 +261,9 @@ async def test_who_is_released_at_work_is_not_blamed(
             await until(lambda: not session._worker.is_connected)
         await client.send("settings", {"prompt": "ok 1"})
         assert (await client.message("settings_applied"))["version"] == 1
-        assert await processed(client)
+        async with asyncio.timeout(15):  # the last slow frame may hold the worker a little longer
+            while not await processed(client):
+                pass
 
 
 async def test_a_silent_session_is_not_released_while_its_settings_are_on_their_way(
