@@ -42,6 +42,7 @@ from webrtc_server.protocol.sdp_answer import raise_uplink
 from webrtc_server.protocol.sdp_guard import OfferPlan
 from webrtc_server.rtc import feedback
 from webrtc_server.rtc.datachannel import ControlChannel
+from webrtc_server.rtc.heap import give_back
 from webrtc_server.rtc.reach import Reach
 from webrtc_server.rtc.receiver import VideoReceiver
 from webrtc_server.rtc.relay import PacketTrack
@@ -250,3 +251,4 @@ class Peer:
         except Exception as error:
             logger.warning("peer connection did not close cleanly", error=type(error).__name__)
         self._connection.remove_all_listeners()
+        await asyncio.to_thread(give_back)
