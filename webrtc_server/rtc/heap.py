@@ -1,7 +1,7 @@
 """Memory of connections that have ended, back to the system.
 
-glibc keeps what lies between blocks that are still in use, and codecs and ciphers leave much of that: a server whose
-clients come and go grew by 6 MB in ten minutes (`python -m bench.reliability --only P10 --long`).
+glibc keeps what lies between blocks that are still in use, and codecs and ciphers leave much of that. Twelve minutes of
+clients that come and go leave 182 MB in place of 215; what grows after that is not known yet (P10 in docs).
 """
 
 from __future__ import annotations

@@ -248,7 +248,7 @@ class Peer:
                 await self._connection.close()
                 for transceiver in self._connection.getTransceivers():
                     await transceiver.stop()  # again: one that was about to start while the others were stopped goes on
+                await asyncio.to_thread(give_back)
         except Exception as error:
             logger.warning("peer connection did not close cleanly", error=type(error).__name__)
         self._connection.remove_all_listeners()
-        await asyncio.to_thread(give_back)
