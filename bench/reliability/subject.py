@@ -27,7 +27,7 @@ from webrtc_server.config import Config
 from webrtc_server.observe import log
 from webrtc_server.sessions.session import Session
 from webrtc_server.web.app import SUPERVISOR
-from webrtc_server.web.process import leave_out_of_collections
+from webrtc_server.web.memory import leave_out_of_collections
 
 LAG_TICK = 0.01  # seconds
 TIMEOUT = 60.0  # seconds for an answer, a start or an end

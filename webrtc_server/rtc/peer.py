@@ -42,7 +42,6 @@ from webrtc_server.protocol.sdp_answer import raise_uplink
 from webrtc_server.protocol.sdp_guard import OfferPlan
 from webrtc_server.rtc import feedback
 from webrtc_server.rtc.datachannel import ControlChannel
-from webrtc_server.rtc.heap import give_back
 from webrtc_server.rtc.reach import Reach
 from webrtc_server.rtc.receiver import VideoReceiver
 from webrtc_server.rtc.relay import PacketTrack
@@ -248,7 +247,6 @@ class Peer:
                 await self._connection.close()
                 for transceiver in self._connection.getTransceivers():
                     await transceiver.stop()  # again: one that was about to start while the others were stopped goes on
-                await asyncio.to_thread(give_back)
         except Exception as error:
             logger.warning("peer connection did not close cleanly", error=type(error).__name__)
         self._connection.remove_all_listeners()

@@ -10,6 +10,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from webrtc_server.limits import CLOSE_TIMEOUT, VIEWERS_PER_SESSION
 from webrtc_server.observe.counted import Counted
@@ -41,17 +42,19 @@ class _Entry:
 class Viewers:
     def __init__(self, most: int = VIEWERS_PER_SESSION) -> None:
         self._most = most
-        self._videos: dict[str, Broadcast] = {}  # view_id -> what there is to see
+        # view_id -> what there is to see, for as long as its session has it: nobody's last picture stays here
+        self._videos: WeakValueDictionary[str, Broadcast] = WeakValueDictionary()
         self._entries: dict[str, _Entry] = {}  # by viewer id
         self._ended = Tombstones()
         self._leaving: set[Viewer] = set()  # off the table, and not yet closed
         self._counted = Counted()  # by those who are closed
         self._closing: set[asyncio.Task[None]] = set()
         self.draining = False
+        self.ended = 0  # viewers, so far
 
     def publish(self, view_id: str, video: Broadcast) -> None:
         """From now on, and until `video` is closed, whoever knows `view_id` may watch."""
-        self._videos = {known: each for known, each in self._videos.items() if not each.closed} | {view_id: video}
+        self._videos[view_id] = video
 
     def video(self, view_id: str) -> Broadcast:
         """Raises ClientError `not_found`."""
@@ -97,6 +100,7 @@ class Viewers:
             logger.exception("viewer did not close cleanly", session=in_log(entry.view_id))
         finally:
             self._leaving.discard(entry.viewer)
+            self.ended += 1
             self._counted.merge(entry.viewer.counted())
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import threading
 from collections import Counter
@@ -35,6 +34,7 @@ from webrtc_server.web.docs_pages import Documents
 from webrtc_server.web.gate import Gate
 from webrtc_server.web.health_api import HealthApi
 from webrtc_server.web.info_api import InfoApi
+from webrtc_server.web.memory import keep_clear
 from webrtc_server.web.metrics_api import MetricsApi
 from webrtc_server.web.middleware import HTTP_ERRORS, add_headers, errors, origins
 from webrtc_server.web.pages import Pages
@@ -82,6 +82,7 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
     async def parts(app: web.Application) -> AsyncIterator[None]:
         release_ports = udp_range.use(asyncio.get_running_loop(), reach.udp_ports) if reach.udp_ports else None
         ticking = asyncio.create_task(clock.run(), name="loop clock")
+        clearing = asyncio.create_task(keep_clear(lambda: manager.ended.total() + viewers.ended), name="clear memory")
         supervisor.start()
         manager.start()
         _start_threads(encoding, ENCODER_THREADS)
@@ -90,9 +91,9 @@ def build_app(config: Config, pipeline: str, reason: str, worker_module: str = W
         if release_ports:
             release_ports()
         await supervisor.close()
-        ticking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await ticking
+        for task in (ticking, clearing):
+            task.cancel()
+        await asyncio.gather(ticking, clearing, return_exceptions=True)
         codec.shutdown(cancel_futures=True)
         encoding.shutdown(cancel_futures=True)
 

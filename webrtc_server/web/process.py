@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +23,7 @@ from webrtc_server.observe.log import get_logger
 from webrtc_server.web import tls
 from webrtc_server.web.app import SUPERVISOR, build_app, drain, end_sessions
 from webrtc_server.web.connections import Runner
+from webrtc_server.web.memory import leave_out_of_collections
 from webrtc_server.web.tls_site import TlsSite
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -97,17 +97,6 @@ def why_not(error: OSError | UnicodeError) -> str:
 
 
 Watcher = Callable[[WorkerState], None]
-
-
-def leave_out_of_collections() -> None:
-    """What was imported stays to the end, so the garbage collector need not look at it again.
-
-    With it a full collection holds the event loop for 50 ms and comes once in a hundred sessions, of which each leaves
-    circles with its codecs and ciphers in them; without it that takes one and comes as soon as it is worth it.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.collect()  # a full collection is due when a quarter of what the last one left has come since
 
 
 def run(
