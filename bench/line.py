@@ -1,11 +1,15 @@
 """What others cost those who are painted: two sessions on two places, undisturbed and disturbed, in turns.
 
-    python -m bench.line [--quick] [PIPELINE ...]      pipelines: identity neural-style
+    python -m bench.line [--apart] [--quick] [PIPELINE ...]      pipelines: identity neural-style
 
-`line`: four more wait in line. `flood`: one of the two sends 1000 settings messages a second; the other is counted.
+`line`: four more wait in line and send 10 frames a second, as the page does there. `stubborn_line`: they send all 30.
+`flood`: one of the two sends 1000 settings messages a second; the other is counted.
 
-All send 640x480 at 30 frames a second. Those in line replay a recording of their own encoder, for on one machine their
+All send 640x480, those who are painted 30 frames a second. Those in line replay a recording, for on one machine their
 encoding would cost the others more than the server does; their receiving is in the figures all the same.
+
+With `--apart` the server has half of the cores and the clients the other half, as if those were machines of their own:
+what the server itself spends on the others is left. Linux only.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import os
 import statistics
 import subprocess
 import sys
@@ -32,6 +37,7 @@ from webrtc_server.rtc.encoder import H264
 
 PLACES = 2
 WAITING = 4
+WAITING_FPS = 10  # QUEUED_FPS of static/js/client.js
 FLOODER = "flooder"  # a client_id
 FLOOD = 1000.0  # messages a second
 RECORDED = 60  # frames, the first of them a key frame
@@ -87,12 +93,20 @@ async def painted(clients: list[RtcClient], under_test: Server, seconds: float) 
     return (sum(after) - sum(before)) / elapsed / len(clients), used / elapsed
 
 
+def line(running: list[RtcClient], under_test: Server) -> AbstractAsyncContextManager[list[RtcClient]]:
+    return in_line(running, under_test, WAITING_FPS)
+
+
+def stubborn_line(running: list[RtcClient], under_test: Server) -> AbstractAsyncContextManager[list[RtcClient]]:
+    return in_line(running, under_test, 30)
+
+
 @asynccontextmanager
-async def line(running: list[RtcClient], under_test: Server) -> AsyncIterator[list[RtcClient]]:
+async def in_line(running: list[RtcClient], under_test: Server, fps: float) -> AsyncIterator[list[RtcClient]]:
     """WAITING more in line; the clients that count."""
     async with AsyncExitStack() as stack:
         for _ in range(WAITING):
-            client = await stack.enter_async_context(Waiting(under_test.url, codec="video/H264"))
+            client = await stack.enter_async_context(Waiting(under_test.url, codec="video/H264", fps=fps))
             await client.message("status", timeout=30, state="queued")
         await asyncio.sleep(WARM_UP)
         yield running
@@ -128,10 +142,26 @@ async def send_flood(url: str) -> None:
             await asyncio.sleep(max(0.0, begun + number / FLOOD - time.monotonic()))
 
 
-async def case(pipeline: str, disturb: Disturb, seconds: float, rounds: int) -> str:
+@asynccontextmanager
+async def subject(pipeline: str, apart: bool) -> AsyncIterator[Server]:
+    """A server with PLACES; `apart`: on half of the cores, and this process from then on the other half."""
+    cores = sorted(os.sched_getaffinity(0)) if apart else []
+    if apart:
+        os.sched_setaffinity(0, cores[: len(cores) // 2])  # what is started inherits it
+    try:
+        async with server(pipeline, PLACES) as under_test:
+            if apart:
+                os.sched_setaffinity(0, cores[len(cores) // 2 :])
+            yield under_test
+    finally:
+        if apart:
+            os.sched_setaffinity(0, cores)
+
+
+async def case(pipeline: str, disturb: Disturb, apart: bool, seconds: float, rounds: int) -> str:
     alone, beside, cores_alone, cores_beside = [], [], [], []
     recording(640, 480)  # now, and not while somebody is counted
-    async with server(pipeline, PLACES) as under_test, AsyncExitStack() as stack:
+    async with subject(pipeline, apart) as under_test, AsyncExitStack() as stack:
         running = [RtcClient(under_test.url, client_id=name) for name in (FLOODER, "other")]
         stack.push_async_callback(lambda: asyncio.gather(*(client.close() for client in running)))
         for client in running:
@@ -153,22 +183,25 @@ async def case(pipeline: str, disturb: Disturb, seconds: float, rounds: int) -> 
     )
 
 
-async def run(pipelines: list[str], quick: bool) -> None:
-    sys.stdout.write(f"{machine()}\n\n")
+async def run(pipelines: list[str], apart: bool, quick: bool) -> None:
+    sys.stdout.write(f"{machine()}{', apart' if apart else ''}\n\n")
     sys.stdout.write("| case | painted fps of each | disturbed | left | server's cores | disturbed |\n")
     sys.stdout.write("|---|---|---|---|---|---|\n")
-    for pipeline, disturb in itertools.product(pipelines, (line, flood)):
-        sys.stdout.write(await case(pipeline, disturb, *((2, 1) if quick else (8, 3))))
+    for pipeline, disturb in itertools.product(pipelines, (line, stubborn_line, flood)):
+        sys.stdout.write(await case(pipeline, disturb, apart, *((2, 1) if quick else (8, 3))))
         sys.stdout.flush()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pipelines", nargs="*", default=["identity", "neural-style"], metavar="PIPELINE")
+    parser.add_argument("--apart", action="store_true", help="server and clients on cores of their own")
     parser.add_argument("--quick", action="store_true", help="a few seconds each, to see that it works")
     parser.add_argument("--flood", metavar="URL", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    asyncio.run(send_flood(arguments.flood) if arguments.flood else run(arguments.pipelines, arguments.quick))
+    asyncio.run(
+        send_flood(arguments.flood) if arguments.flood else run(arguments.pipelines, arguments.apart, arguments.quick)
+    )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ import { IDLE, step } from "./session.js";
 import { Server, ServerError } from "./signalling.js";
 import { Socket } from "./socket.js";
 
+const QUEUED_FPS = 10; // pictures a second in line, where the server shows no more and others need what it has
+
 /** @typedef {import("./protocol.js").Applied} Applied */
 /** @typedef {import("./protocol.js").Problem} Problem */
 /** @typedef {import("./protocol.js").ServerMessage} ServerMessage */
@@ -48,6 +50,7 @@ import { Socket } from "./socket.js";
  * @typedef {object} Link
  * @property {(text: string) => boolean} send
  * @property {(track: MediaStreamTrack) => Promise<void>} replaceTrack
+ * @property {(fps: number | null) => void} limitRate of the pictures that are sent from now on; null for all there are
  * @property {() => Promise<import("./stats.js").Reading>} read
  * @property {() => void} close
  */
@@ -256,6 +259,8 @@ export class Client extends EventTarget {
     if (message.type === "settings_applied" || message.type === "error") this.#answer(message);
     if (message.type !== "status") return this.#tell("message", { message, first: false });
     const first = this.status === null;
+    const queued = message.data.state === "queued";
+    if (queued !== (this.status?.state === "queued")) this.#link?.limitRate(queued ? QUEUED_FPS : null);
     this.status = message.data;
     this.#tell("message", { message, first });
     if (message.data.protocol > PROTOCOL) {

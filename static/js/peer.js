@@ -12,6 +12,7 @@ export class Peer {
   #connection;
   #sender;
   #channel;
+  #limiting = Promise.resolve(); // a change of the sender's parameters has to wait for the one before
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #patience;
 
@@ -59,6 +60,21 @@ export class Peer {
   /** @param {MediaStreamTrack} track takes the place of the one being sent, without a new offer */
   replaceTrack(track) {
     return this.#sender.replaceTrack(track);
+  }
+
+  /** @param {number | null} fps */
+  limitRate(fps) {
+    this.#limiting = this.#limiting.then(() => this.#limitRate(fps)).catch(() => {}); // then more come than needed
+  }
+
+  /** @param {number | null} fps */
+  #limitRate(fps) {
+    const parameters = this.#sender.getParameters();
+    for (const encoding of parameters.encodings) {
+      if (fps === null) delete encoding.maxFramerate;
+      else encoding.maxFramerate = fps;
+    }
+    return this.#sender.setParameters(parameters);
   }
 
   /** @param {string} text @returns {boolean} whether there was an open channel to send it on */

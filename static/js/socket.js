@@ -63,6 +63,9 @@ export class Socket {
     await this.#input.play().catch(() => {}); // a newer source came, or this link was closed
   }
 
+  /** Nothing to do: the server answers no faster than it wants pictures. */
+  limitRate() {}
+
   /** @param {string} text @returns {boolean} whether there was an open socket to send it on */
   send(text) {
     if (this.#socket.readyState !== WebSocket.OPEN) return false;

@@ -123,18 +123,37 @@ def test_a_server_that_comes_back_is_found_again_with_the_settings(open_page: Op
             expect(watched.page.locator("#setting-prompt")).to_have_value(prompt)
 
 
+KEEP_PEER = """
+const Stock = RTCPeerConnection;
+globalThis.RTCPeerConnection = class extends Stock {
+  constructor(...given) {
+    super(...given);
+    globalThis.peer = this;
+  }
+};
+globalThis.sentFps = async () => {
+  const entries = [...(await peer.getStats()).values()];
+  return entries.find(({ type }) => type === "outbound-rtp")?.framesPerSecond ?? 0;
+};
+"""
+
+
 def test_who_comes_to_a_full_server_waits_in_line_for_the_place(open_page: Open, tmp_path: Path) -> None:
     with ExitStack() as stack:
         server = Server(tmp_path / "log", "--pipeline", "identity", "--max-sessions", "1")
         stack.callback(server.stop)
         server.start()
         first, second = open_page(server), open_page(server)
+        second.page.add_init_script(KEEP_PEER)
+        second.page.reload()
         first.start()
         second.page.click("#start")
         expect(second.page.locator("#state")).to_contain_text("In line You are number 1 in line", timeout=10_000)
         second.wait_frames(2)  # of its own camera
+        until("a slow camera", lambda: 5 < second.page.evaluate("sentFps()") < 13)
         first.page.click("#start")
         second.until_live()
+        until("the whole camera", lambda: second.page.evaluate("sentFps()") > 20)
 
 
 def test_settings_outlive_a_reload_and_refused_ones_do_not_stop_the_start(open_page: Open) -> None:
