@@ -16,7 +16,9 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TextIO
 
 NEEDS = (3, 11)
 NOT_READY = 3  # the exit code of the server too, where its surroundings lack something
@@ -30,7 +32,6 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 TORCH = "torch==2.13.0"
 CURRENT = "requirements-diffusion-current.txt"
-BROWSER_TESTS = "tests/e2e"
 TIMED_TESTS = "tests/e2e/test_targets.py"  # so these have the machine to themselves
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -156,34 +157,52 @@ def nvidia_gpu() -> str:
 class Steps:
     """Runs one check after the other, each under its heading, and remembers how each went."""
 
-    def __init__(self) -> None:
+    def __init__(self, output: "TextIO | None" = None) -> None:
+        """`output`: a file for all that is printed, in place of the terminal."""
         self.rows: list[tuple[str, str, float]] = []
+        self._output = output
+        self._running: subprocess.Popen[bytes] | None = None
+        self._stopped = False
 
     def run(self, name: str, *command: str) -> bool:
-        say(f"\n== {name}: {' '.join(command)}")
+        print(f"\n== {name}: {' '.join(command)}", flush=True, file=self._output)
         start = time.monotonic()
-        passed = subprocess.run(command, check=False).returncode == 0
+        self._running = subprocess.Popen(command, stdout=self._output, stderr=self._output and subprocess.STDOUT)
+        if self._stopped:  # just now, by the thread that `beside` is in
+            self._running.kill()
+        passed = self._running.wait() == 0
         self.rows.append((name, "passed" if passed else "FAILED", time.monotonic() - start))
         return passed
 
     @contextlib.contextmanager
-    def beside(self, name: str, *command: str) -> Iterator[None]:
-        """Run it while what is inside runs: most of both is waiting. What it prints comes at the end, in one piece."""
-        say(f"\n== {name}, beside what follows: {' '.join(command)}")
-        start = time.monotonic()
-        with tempfile.TemporaryFile() as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    def beside(self, *checks: "tuple[str, ...]") -> "Iterator[None]":
+        """Run `checks`, each a name and a command, one after the other while what is inside runs: most of both is
+        waiting. What they print comes at the end, in one piece."""
+        say(f"\n== beside what follows: {', '.join(name for name, *_ in checks)}")
+        file = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        with file as output, ThreadPoolExecutor(1) as thread:
+            side = Steps(output)
+            running = thread.submit(side._run_all, checks)
             try:
                 yield
-                passed = process.wait() == 0
+                running.result()
             finally:
-                process.kill()
-                process.wait()
-            self.rows.append((name, "passed" if passed else "FAILED", time.monotonic() - start))
-            say(f"\n== what {name} printed")
+                side._stop()
+            self.rows += side.rows
+            say(f"\n== what ran beside: {', '.join(name for name, *_ in checks)}")
             output.seek(0)
-            shutil.copyfileobj(output, sys.stdout.buffer)
+            shutil.copyfileobj(output, sys.stdout)
             sys.stdout.flush()
+
+    def _run_all(self, checks: "tuple[tuple[str, ...], ...]") -> None:
+        for check in checks:
+            if not self._stopped:
+                self.run(*check)
+
+    def _stop(self) -> None:
+        self._stopped = True
+        if self._running:
+            self._running.kill()
 
     def skip(self, name: str, reason: str) -> None:
         say(f"\n== {name}: skipped, {reason}")
@@ -213,14 +232,15 @@ def test(pytest_arguments: list[str]) -> int:
     if pytest_arguments:  # who asks for some tests has no use for minutes of others
         steps.run("tests", *python, "pytest", *pytest_arguments)
         return steps.summary()
-    with steps.beside("browser tests", *python, "pytest", BROWSER_TESTS, f"--ignore={TIMED_TESTS}"):
-        steps.run("tests", *python, "pytest", f"--ignore={BROWSER_TESTS}")
-    steps.run("targets", *python, "pytest", TIMED_TESTS)
-    with steps.beside("promises", *python, "bench.reliability", "--fast"):
+    slow = ("slow tests", *python, "pytest", "-m", "slow", f"--ignore={TIMED_TESTS}")
+    promises = ("promises", *python, "bench.reliability", "--fast")
+    with steps.beside(slow, promises):
+        steps.run("fast tests", *python, "pytest", "-m", "not slow", "--durations=25")
         if engine:
             current_diffusion(steps)
         else:
             steps.skip("current diffusion", "the engine is not installed, for the reason above")
+    steps.run("targets", *python, "pytest", TIMED_TESTS)
     return steps.summary()
 
 

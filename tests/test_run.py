@@ -272,13 +272,16 @@ def test_the_night_measures_every_promise_and_nothing_else(checkout: Path, monke
 
 def test_what_runs_beside_is_told_in_one_piece_and_counts(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     steps = run.Steps()
-    with steps.beside("slow", sys.executable, "-c", "print('one'); raise SystemExit(3)"):
-        steps.run("quick", sys.executable, "-c", "print('two')")
+    python = (sys.executable, "-c")
+    with steps.beside(("slow", *python, "print('one'); raise SystemExit(3)"), ("last", *python, "print('three')")):
+        steps.run("quick", *python, "print('two')")
     assert steps.summary() == 1
     printed = capfdbinary.readouterr().out.decode()
-    assert printed.index("\ntwo\n") < printed.index("== what slow printed\none\n")
-    assert [row[:2] for row in steps.rows] == [("quick", "passed"), ("slow", "FAILED")]
-    with pytest.raises(ZeroDivisionError), steps.beside("left alone", "sleep", "1000"):
+    places = [printed.index(f"\n{word}\n") for word in ("two", "one", "three")]
+    assert places == sorted(places)
+    assert [row[:2] for row in steps.rows] == [("quick", "passed"), ("slow", "FAILED"), ("last", "passed")]
+    sleeps = ("left alone", "sleep", "1000")
+    with pytest.raises(ZeroDivisionError), steps.beside(sleeps, sleeps):
         raise ZeroDivisionError
 
 
@@ -293,8 +296,9 @@ def test_all_checks_run_in_order_and_arguments_reach_pytest(
         return False
 
     @contextlib.contextmanager
-    def note_beside(self: run.Steps, name: str, *command: str) -> Iterator[None]:
-        note(self, name, *command)
+    def note_beside(self: run.Steps, *checks: tuple[str, ...]) -> Iterator[None]:
+        for check in checks:
+            note(self, *check)
         yield
 
     monkeypatch.setattr(run.Steps, "run", note)
@@ -303,13 +307,16 @@ def test_all_checks_run_in_order_and_arguments_reach_pytest(
     monkeypatch.setattr(run, "prepare", lambda steps: engine)
     monkeypatch.setattr(run, "page", lambda steps: None)
     assert run.test([]) == 7
-    tests = [command[4:] for command in commands if command[0] in ("tests", "browser tests", "targets")]
     targets = "tests/e2e/test_targets.py"
-    assert tests == [("tests/e2e", f"--ignore={targets}"), ("--ignore=tests/e2e",), (targets,)]
-    assert ("promises", sys.executable, "-m", "bench.reliability", "--fast") in commands
+    slow, promises, fast = (
+        next(c for c in commands if c[0] == name) for name in ("slow tests", "promises", "fast tests")
+    )
+    assert (slow[4:], fast[4:6]) == (("-m", "slow", f"--ignore={targets}"), ("-m", "not slow"))
+    assert promises == ("promises", sys.executable, "-m", "bench.reliability", "--fast")
+    assert commands[-1] == ("targets", sys.executable, "-m", "pytest", targets)
     if engine:
         python = run.python_of(Path(sys.prefix) / "current-diffusion")
-        assert commands[-1][1:] == (str(python), "-m", "pytest", "tests/pipeline/diffusion", "tests/contract")
+        assert commands[-2][1:] == (str(python), "-m", "pytest", "tests/pipeline/diffusion", "tests/contract")
     else:
         assert "== current diffusion: skipped, the engine is not installed" in capsys.readouterr().out
     commands.clear()
