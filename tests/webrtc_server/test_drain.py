@@ -221,8 +221,9 @@ async def test_the_second_signal_cuts_short_the_clean_up_too(
             assert await serving == 0
         for close in closes:
             await close(None)
-    [ticking] = [task for task in asyncio.all_tasks() if task.get_name() == "loop clock"]
-    ticking.cancel()  # as `asyncio.run` does with what is left
+    left = {task.get_name(): task for task in asyncio.all_tasks()}
+    for name in ("loop clock", "clear memory"):
+        left[name].cancel()  # as `asyncio.run` does with what is left
     web_app._cached_build_middleware.cache_clear()
 
 

@@ -29,15 +29,15 @@ def leave_out_of_collections() -> None:
 
 
 async def keep_clear(ended: Callable[[], int]) -> None:
-    """Runs until it is cancelled. `ended`: how many connections have ended so far."""
+    """Runs until it is cancelled. `ended`: how many connections have ended so far. A look takes some milliseconds."""
     cleared, pause = ended(), CLEAR_PERIOD
     while True:
         await asyncio.sleep(pause)
         if (count := ended()) != cleared:
             cleared, begun = count, time.perf_counter()
             gc.collect()  # on the loop's own thread, for the ends of what is asyncio's belong there
+            give_back()
             pause = pause_after(time.perf_counter() - begun)
-            await asyncio.to_thread(give_back)
 
 
 def pause_after(spent: float) -> float:
@@ -46,6 +46,6 @@ def pause_after(spent: float) -> float:
 
 
 def give_back() -> None:
-    """The holes in the heap, to the system. Takes some milliseconds; nothing, where the C library cannot."""
+    """The holes in the heap, to the system. Takes a millisecond or two; nothing, where the C library cannot."""
     if _TRIM:
         _TRIM(0)
